@@ -1,0 +1,410 @@
+"""The merge loop: pop the edge of lowest priority, merge its regions, score again what changed.
+
+The loop is made of `pop_edge`, `merge_edge` and `set_priority`; `agglomerate` runs it with a program and a model, and
+the Python engine calls the same three with any other policy. Each region that lives on is known by the number of one
+of its leaves, each contact by that of one of its parts.
+
+An edge's heap entry is only a lower bound of its priority. When two contacts become one, the entry that is lower
+stays; if the new priority is no lower nothing is pushed, and the edge is put in its place when the entry surfaces.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gala._kernels.containers import Bags, have_common_label, is_free, new_table, pour, remove_slot, slot_of
+from gala._kernels.jit import inlined, kernel
+from gala._kernels.models import Model, score
+from gala._kernels.program import Program, describe
+from gala._types import Array, Bools, Floats, Ints
+
+# Entries of `State.counters`.
+N_MERGES, N_HEAP, N_TOUCHED = 0, 1, 2
+NOTHING = -1  # what `pop_edge` returns when no edge below the threshold is left
+
+
+class State(NamedTuple):
+    """An agglomeration under way: N regions, E contacts; all arrays change."""
+
+    # What the caller reads. Rows of regions and contacts that are gone mean nothing.
+    region_rows: Floats  # (N, A)
+    contact_rows: Floats  # (E, B)
+    ends: Ints  # (E, 2) int32: the two regions of each contact; -1 if it is gone
+    node: Ints  # (N,) node of the merge tree that a region is; -1 if it is gone
+    priority: Floats  # (E,) infinity never merges
+    touched: Ints  # (E,) int32: contacts to score again, the first `counters[N_TOUCHED]`
+    children: Ints  # (N - 1, 2) nodes of each merge, as in the merge tree
+    merge_priority: Floats  # (N - 1,)
+    counters: Ints  # (3,)
+    # What stops merges.
+    frozen_region: Bools  # (N,)
+    frozen_contact: Bools  # (E,)
+    exclusions: Bags  # regions that have a label in common never merge
+    # How columns are joined, as in graph.caches.Join.
+    region_joins: Ints  # (A,)
+    contact_joins: Ints  # (B,)
+    # What each region and contact is made of: linked lists of leaves and of contacts of the graph; -1 ends a list.
+    next_leaf: Ints  # (N,) int32
+    last_leaf: Ints  # (N,) int32
+    next_part: Ints  # (E,) int32
+    last_part: Ints  # (E,) int32
+    # The contacts of each region: linked lists of half contacts, 2 * contact + side; -1 ends a list.
+    head: Ints  # (N,) int32
+    following: Ints  # (2E,) int32
+    preceding: Ints  # (2E,) int32
+    degree: Ints  # (N,) int32
+    table: Array  # from a pair of regions to their contact
+    # The heap, ordered by priority, then by the lowest pair of leaves; the latter is above the contact in `heap_key`.
+    heap_priority: Floats  # (2E + 16,)
+    heap_key: Ints  # (2E + 16,) int64
+    rank: Ints  # (E,) int64: lowest of the contact's parts in the order of the graph's edges
+    low: Floats  # (E,) priority of the contact's heap entry; infinity if it has none
+    low_rank: Ints  # (E,) rank in the contact's heap entry
+
+
+@inlined
+def key_of(u: int, v: int) -> np.uint64:
+    """Return the key of a pair of regions in `State.table`."""
+    return (np.uint64(min(u, v)) << np.uint64(32)) | np.uint64(max(u, v))
+
+
+@kernel
+def link_contacts(state: State) -> Array:
+    """Fill lists and table from `state.ends`; return the table."""
+    table = new_table(state.ends.shape[0])
+    state.head[:] = -1
+    state.degree[:] = 0
+    for e in range(state.ends.shape[0]):
+        if state.ends[e, 0] < 0:
+            continue
+        for side in range(2):
+            _link(state, 2 * e + side, state.ends[e, side])
+        key = key_of(state.ends[e, 0], state.ends[e, 1])
+        slot = slot_of(table, key)
+        table[slot, 0] = key
+        table[slot, 1] = np.uint64(e)
+    return table
+
+
+@kernel
+def find_contact(state: State, u: int, v: int) -> int:
+    """Return the contact of two regions, or -1."""
+    slot = slot_of(state.table, key_of(u, v))
+    return -1 if is_free(state.table, slot) else np.int64(state.table[slot, 1])
+
+
+@kernel
+def fill_heap(state: State, threshold: float) -> None:
+    """Make the heap anew: every contact with a priority below `threshold`, at its priority."""
+    n = 0
+    for e in range(state.ends.shape[0]):
+        state.low[e] = np.inf
+        if state.ends[e, 0] >= 0 and state.priority[e] < threshold:
+            state.heap_priority[n] = state.priority[e]
+            state.heap_key[n] = (state.rank[e] << 32) | e
+            state.low[e] = state.priority[e]
+            state.low_rank[e] = state.rank[e]
+            n += 1
+    state.counters[N_HEAP] = n
+    for i in range(n // 2 - 1, -1, -1):
+        _sink(state, i, state.heap_priority[i], state.heap_key[i])
+
+
+@kernel
+def set_priority(state: State, e: int, priority: float, threshold: float) -> None:
+    """Give contact `e` a new priority."""
+    state.priority[e] = priority
+    if priority < threshold and _is_less(priority, state.rank[e], state.low[e], state.low_rank[e]):
+        _push(state, e, threshold)
+
+
+@kernel
+def pop_edge(state: State, threshold: float) -> int:
+    """Return the contact to merge next, or `NOTHING`."""
+    while state.counters[N_HEAP] > 0:
+        priority, key = state.heap_priority[0], state.heap_key[0]
+        rank, e = key >> 32, key & 0xFFFFFFFF
+        current = state.ends[e, 0] >= 0 and priority == state.low[e] and rank == state.low_rank[e]
+        if current and _is_less(priority, rank, state.priority[e], state.rank[e]):
+            current = False
+            if state.priority[e] < threshold:
+                # The entry was a lower bound: put it where it belongs.
+                state.low[e] = state.priority[e]
+                state.low_rank[e] = state.rank[e]
+                _sink(state, 0, state.priority[e], (state.rank[e] << 32) | e)
+                continue
+            state.low[e] = np.inf
+        _remove_first(state)
+        if current:
+            state.low[e] = np.inf
+            if may_merge(state, e):
+                return e
+            state.priority[e] = np.inf
+    return NOTHING
+
+
+@kernel
+def may_merge(state: State, e: int) -> bool:
+    """Tell whether no constraint keeps the regions of contact `e` apart."""
+    u, v = state.ends[e, 0], state.ends[e, 1]
+    if state.frozen_region[u] or state.frozen_region[v] or state.frozen_contact[e]:
+        return False
+    return not have_common_label(state.exclusions, u, v)
+
+
+@kernel
+def merge_edge(state: State, e: int, rescore_all: bool) -> int:
+    """Merge the regions of contact `e`; return the one that lives on, and leave in `touched` what to score again."""
+    return merge_regions(state, state.ends[e, 0], state.ends[e, 1], state.priority[e], rescore_all)
+
+
+@kernel
+def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bool) -> int:
+    """Merge two regions, which need not touch; return the one that lives on.
+
+    The one with fewer contacts is absorbed: each of its contacts is relinked, or joined if the other has it too.
+    """
+    keep, gone = (u, v) if state.degree[u] >= state.degree[v] else (v, u)
+    n_merges = state.counters[N_MERGES]
+    first, second = state.node[keep], state.node[gone]
+    state.children[n_merges, 0] = min(first, second)
+    state.children[n_merges, 1] = max(first, second)
+    state.merge_priority[n_merges] = priority
+    state.counters[N_MERGES] = n_merges + 1
+    state.node[keep] = state.node.size + n_merges
+    state.node[gone] = -1
+    join_row(state.region_joins, state.region_rows, keep, gone)
+    pour(state.exclusions, keep, gone)
+    _append(state.next_leaf, state.last_leaf, keep, gone)
+    state.frozen_region[keep] |= state.frozen_region[gone]
+
+    n_touched = 0
+    half = state.head[gone]
+    while half >= 0:
+        next_half = state.following[half]
+        e, side = half >> 1, half & 1
+        other = state.ends[e, 1 - side]
+        remove_slot(state.table, slot_of(state.table, key_of(gone, other)))
+        if other == keep:
+            _unlink(state, half ^ 1, keep)
+            state.ends[e, :] = -1
+        else:
+            slot = slot_of(state.table, key_of(keep, other))
+            if is_free(state.table, slot):
+                state.table[slot, 0] = key_of(keep, other)
+                state.table[slot, 1] = np.uint64(e)
+                state.ends[e, side] = keep
+                _link(state, half, keep)
+            else:
+                state.touched[n_touched] = _join_contacts(state, np.int64(state.table[slot, 1]), e, slot, keep, other)
+                n_touched += 1
+        half = next_half
+    state.head[gone] = -1
+    state.degree[gone] = 0
+    if rescore_all:
+        n_touched = 0
+        half = state.head[keep]
+        while half >= 0:
+            state.touched[n_touched] = half >> 1
+            n_touched += 1
+            half = state.following[half]
+    state.counters[N_TOUCHED] = n_touched
+    return keep
+
+
+@kernel
+def join_row(joins: Ints, rows: Floats, target: int, source: int) -> None:
+    """Join row `source` of `rows`, shape (N, C), into row `target`."""
+    for c in range(joins.size):
+        if joins[c] == 0:
+            rows[target, c] += rows[source, c]
+        elif joins[c] == 1:
+            rows[target, c] = min(rows[target, c], rows[source, c])
+        else:
+            rows[target, c] = max(rows[target, c], rows[source, c])
+
+
+@kernel
+def order_pair(state: State, e: int) -> tuple[int, int]:
+    """Return the regions of contact `e`, the smaller first; of two of one size, the lower node."""
+    u, v = state.ends[e, 0], state.ends[e, 1]
+    size_u, size_v = state.region_rows[u, 0], state.region_rows[v, 0]
+    if size_v < size_u or (size_u == size_v and state.node[v] < state.node[u]):
+        return v, u
+    return u, v
+
+
+@kernel
+def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
+    """Write the features of contact `e` to `out`, shape (F,)."""
+    small, large = order_pair(state, e)
+    describe(program, state.region_rows, state.contact_rows, small, large, e, out)
+
+
+@kernel
+def describe_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
+    """Write the features of each contact in `edges`, shape (B,), to `out`, shape (B, F)."""
+    for i in range(edges.size):
+        describe_edge(state, program, edges[i], out[i])
+
+
+@kernel
+def agglomerate(
+    state: State,
+    program: Program,
+    model: Model,
+    threshold: float,
+    max_merges: int,
+    rescore_all: bool,
+    x: Floats,
+    scratch: Array,
+) -> int:
+    """Merge until no priority is below `threshold`, or `max_merges` were made since the beginning.
+
+    Returns -1, or the contact whose priority came out as NaN. `x`, shape (F,), and `scratch` are room for the
+    features of one pair and for the model.
+    """
+    while state.counters[N_MERGES] < max_merges:
+        e = pop_edge(state, threshold)
+        if e == NOTHING:
+            break
+        merge_edge(state, e, rescore_all)
+        for i in range(state.counters[N_TOUCHED]):
+            touched = state.touched[i]
+            describe_edge(state, program, touched, x)
+            priority = score(model, x, scratch)
+            if np.isnan(priority):
+                return touched
+            set_priority(state, touched, priority, threshold)
+    return -1
+
+
+@kernel
+def score_edges(
+    state: State, program: Program, model: Model, edges: Ints, out: Floats, x: Floats, scratch: Array
+) -> None:
+    """Write the priority of each contact in `edges`, shape (B,), to `out`, shape (B,)."""
+    for i in range(edges.size):
+        describe_edge(state, program, edges[i], x)
+        out[i] = score(model, x, scratch)
+
+
+# -- private: lists of contacts ---------------------------------------------------------------------------------------
+
+
+@kernel
+def _link(state: State, half: int, region: int) -> None:
+    first = state.head[region]
+    state.following[half] = first
+    state.preceding[half] = -1
+    if first >= 0:
+        state.preceding[first] = half
+    state.head[region] = half
+    state.degree[region] += 1
+
+
+@kernel
+def _unlink(state: State, half: int, region: int) -> None:
+    before, after = state.preceding[half], state.following[half]
+    if before >= 0:
+        state.following[before] = after
+    else:
+        state.head[region] = after
+    if after >= 0:
+        state.preceding[after] = before
+    state.degree[region] -= 1
+
+
+@kernel
+def _join_contacts(state: State, of_keep: int, of_gone: int, slot: np.uint64, keep: int, other: int) -> int:
+    """Join the contacts that both regions have with `other`; return the one that lives on."""
+    stays, goes = of_keep, of_gone
+    if _is_less(state.low[of_gone], state.low_rank[of_gone], state.low[of_keep], state.low_rank[of_keep]):
+        stays, goes = of_gone, of_keep
+        side = 0 if state.ends[of_keep, 0] == keep else 1
+        _unlink(state, 2 * of_keep + side, keep)
+        _unlink(state, 2 * of_keep + 1 - side, other)
+        side = 0 if state.ends[of_gone, 1] == other else 1
+        state.ends[of_gone, side] = keep
+        _link(state, 2 * of_gone + side, keep)
+        state.table[slot, 1] = np.uint64(of_gone)
+    else:
+        side = 0 if state.ends[of_gone, 0] == other else 1
+        _unlink(state, 2 * of_gone + side, other)
+    join_row(state.contact_joins, state.contact_rows, stays, goes)
+    _append(state.next_part, state.last_part, stays, goes)
+    state.rank[stays] = min(state.rank[stays], state.rank[goes])
+    state.frozen_contact[stays] |= state.frozen_contact[goes]
+    state.ends[goes, :] = -1
+    return stays
+
+
+@kernel
+def _append(following: Ints, last: Ints, target: int, source: int) -> None:
+    following[last[target]] = source
+    last[target] = last[source]
+
+
+# -- private: the heap ------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _is_less(priority: float, rank: int, other_priority: float, other_rank: int) -> bool:
+    return priority < other_priority or (priority == other_priority and rank < other_rank)
+
+
+@kernel
+def _push(state: State, e: int, threshold: float) -> None:
+    n = state.counters[N_HEAP]
+    if n == state.heap_priority.size:
+        fill_heap(state, threshold)
+        return
+    state.low[e] = state.priority[e]
+    state.low_rank[e] = state.rank[e]
+    priority, key = state.priority[e], (state.rank[e] << 32) | e
+    i = n
+    while i > 0:
+        parent = (i - 1) >> 1
+        if not _is_less(priority, key, state.heap_priority[parent], state.heap_key[parent]):
+            break
+        state.heap_priority[i] = state.heap_priority[parent]
+        state.heap_key[i] = state.heap_key[parent]
+        i = parent
+    state.heap_priority[i] = priority
+    state.heap_key[i] = key
+    state.counters[N_HEAP] = n + 1
+
+
+@kernel
+def _remove_first(state: State) -> None:
+    n = state.counters[N_HEAP] - 1
+    state.counters[N_HEAP] = n
+    if n > 0:
+        _sink(state, 0, state.heap_priority[n], state.heap_key[n])
+
+
+@kernel
+def _sink(state: State, i: int, priority: float, key: int) -> None:
+    """Put an entry at position `i` of the heap, or below it."""
+    n = state.counters[N_HEAP]
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        right = child + 1
+        if right < n and _is_less(
+            state.heap_priority[right],
+            state.heap_key[right],
+            state.heap_priority[child],
+            state.heap_key[child],
+        ):
+            child = right
+        if not _is_less(state.heap_priority[child], state.heap_key[child], priority, key):
+            break
+        state.heap_priority[i] = state.heap_priority[child]
+        state.heap_key[i] = state.heap_key[child]
+        i = child
+    state.heap_priority[i] = priority
+    state.heap_key[i] = key

@@ -1,0 +1,50 @@
+"""A feature manager laid flat, and the loop that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from gala._kernels.jit import kernel
+from gala._types import Floats, Ints
+
+
+class Part(IntEnum):
+    """The four parts of a pair's features, in order."""
+
+    SMALLER = 0
+    LARGER = 1
+    CONTACT = 2
+    DIFFERENCE = 3
+
+
+class Program(NamedTuple):
+    """Row kernels, and S steps that each run one on some columns of the cache rows.
+
+    A step is the index of its kernel, its part, then the first, and the one after the last, of its columns of
+    region rows, columns of contact rows, outputs, and parameters.
+    """
+
+    kernels: tuple[Callable[..., None], ...]
+    steps: Ints  # (S, 10)
+    params: Floats  # (P,)
+
+
+@kernel
+def describe(program: Any, regions: Floats, contacts: Floats, small: int, large: int, edge: int, out: Floats) -> None:
+    """Write the features of a pair to `out`, shape (F,).
+
+    The pair is given as two rows of `regions`, shape (N, A), and one of `contacts`, shape (E, B).
+    """
+    steps = program.steps
+    for s in range(steps.shape[0]):
+        u = small if steps[s, 1] != 1 else large
+        v = large if steps[s, 1] != 0 else small
+        program.kernels[steps[s, 0]](
+            program.params[steps[s, 8] : steps[s, 9]],
+            regions[u, steps[s, 2] : steps[s, 3]],
+            regions[v, steps[s, 2] : steps[s, 3]],
+            contacts[edge, steps[s, 4] : steps[s, 5]],
+            out[steps[s, 6] : steps[s, 7]],
+        )

@@ -1,0 +1,19 @@
+"""Classifiers: making them, what they learn from, laying them flat, and files of them without pickle."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "estimators": ["DefaultRandomForest", "get_classifier"],
+        "files": ["load_classifier", "save_classifier"],
+        "flat": ["lay_flat"],
+        "training": [
+            "concatenate_data_elements",
+            "load_training_data_from_disk",
+            "sample_training_data",
+            "save_training_data_to_disk",
+            "unique_learning_data_elements",
+        ],
+    },
+)

@@ -1,0 +1,117 @@
+"""The classifiers that gala knows by name; any other with `fit` and `predict_proba` is as welcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from gala._types import Classifier
+from gala.errors import SettingError
+
+
+def DefaultRandomForest(*, random_state: int | None = None, **options: Any) -> Classifier:  # noqa: N802  # historic
+    """Return a random forest of 100 entropy trees, at most 20 deep, each grown on all examples.
+
+    Parameters
+    ----------
+    random_state : int, optional
+        Seed: the same seed and examples give the same forest.
+    **options
+        Other arguments of `sklearn.ensemble.RandomForestClassifier`, or other values for
+        ``n_estimators=100``, ``criterion="entropy"``, ``max_depth=20``, ``bootstrap=False`` and
+        ``n_jobs=-1`` (all cores).
+
+    Returns
+    -------
+    classifier : sklearn.ensemble.RandomForestClassifier
+        The forest, to be fitted.
+
+    References
+    ----------
+    .. [1] Breiman, L. (2001). Random forests. Machine Learning 45, 5-32. https://doi.org/10.1023/A:1010933404324
+
+    Examples
+    --------
+    >>> forest = DefaultRandomForest(random_state=0).fit([[0.0], [1.0]], [-1, 1])
+    >>> forest.predict_proba([[0.0], [1.0]])
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    defaults = {
+        "n_estimators": 100,
+        "criterion": "entropy",
+        "max_depth": 20,
+        "bootstrap": False,
+        "n_jobs": -1,
+    }
+    forest: Classifier = RandomForestClassifier(random_state=random_state, **(defaults | options))
+    return forest
+
+
+def get_classifier(name: str | Classifier, *, random_state: int | None = None, **options: Any) -> Classifier:
+    """Return the classifier of that name, to be fitted.
+
+    Parameters
+    ----------
+    name : {"random forest", "naive bayes", "logistic regression"} or scikit-learn estimator
+        `DefaultRandomForest`; `sklearn.naive_bayes.GaussianNB`; or `sklearn.linear_model.LogisticRegression`
+        of features scaled to mean 0 and variance 1. An estimator is cloned, and keeps a seed of its own.
+    random_state : int, optional
+        Seed. Naive Bayes draws nothing, and takes no notice.
+    **options
+        Other arguments of the scikit-learn classifier.
+
+    Returns
+    -------
+    classifier : scikit-learn estimator
+        With methods `fit` and `predict_proba`.
+
+    Raises
+    ------
+    SettingError
+        If there is no classifier of that name.
+
+    Examples
+    --------
+    >>> get_classifier("naive bayes", var_smoothing=1e-6)
+    GaussianNB(var_smoothing=1e-06)
+    """
+    if not isinstance(name, str):
+        return _cloned(name, random_state, options)
+    if name not in _known:
+        raise SettingError(f"there is no classifier named {name!r}; known are {', '.join(map(repr, _known))}.")
+    return _known[name](random_state=random_state, **options)
+
+
+def _cloned(estimator: Classifier, random_state: int | None, options: dict[str, Any]) -> Classifier:
+    if not hasattr(estimator, "get_params"):
+        raise SettingError(f"classifier must be a name or an estimator of scikit-learn; got {estimator!r}.")
+    copied: Any = clone(estimator).set_params(**options)
+    if copied.get_params().get("random_state", 0) is None:
+        copied.set_params(random_state=random_state)
+    found: Classifier = copied
+    return found
+
+
+def _naive_bayes(random_state: int | None, **options: Any) -> Classifier:  # noqa: ARG001  # draws nothing
+    bayes: Classifier = GaussianNB(**options)
+    return bayes
+
+
+def _logistic_regression(**options: Any) -> Classifier:
+    pipeline: Classifier = make_pipeline(StandardScaler(), LogisticRegression(**options))
+    return pipeline
+
+
+_known: dict[str, Callable[..., Classifier]] = {
+    "random forest": DefaultRandomForest,
+    "naive bayes": _naive_bayes,
+    "logistic regression": _logistic_regression,
+}

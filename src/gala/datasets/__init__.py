@@ -1,0 +1,11 @@
+"""Volumes to try things on: made on the spot, or read from a folder of ten files."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "example": ["read_example", "write_example"],
+        "em": ["ExampleVolume", "synthetic"],
+    },
+)

@@ -1,0 +1,290 @@
+"""Learning to agglomerate: examples from the decisions that an agglomeration meets, judged by truth.
+
+Epoch 0 takes every contact of the graph. Each later epoch trains a policy on the examples so far, agglomerates to
+the end with it, and takes every contact that was popped: the policy learns from the situations it brings about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gala._kernels import learning, merge
+from gala._kernels.containers import Bags
+from gala._kernels.learning import Examples, Truths
+from gala._kernels.models import new_scratch
+from gala._types import Array, ArrayLike, Classifier, Floats, Ints
+from gala.classify.training import concatenate_data_elements, unique_learning_data_elements
+from gala.engine.policy import as_policy, boundary_mean, classifier_probability, random_priority
+from gala.engine.running import RunningGraph
+from gala.engine.state import copy_arrays, live_contacts, overlap_bags
+from gala.errors import LabelError, SettingError, ShapeError
+from gala.features.base import Null
+from gala.features.program import build_program, is_declared, output_names
+from gala.graph.build import Volume
+from gala.graph.labels import as_labels
+
+_MODES = {"strict": learning.STRICT, "loose": learning.LOOSE, "permissive": learning.PERMISSIVE}
+_SCHEMES = {"assignment": 0, "vi-sign": 1, "rand-sign": 2}
+_ORDERS = ("active", "random", "mixed", "mean", "custom")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """S examples of decisions; unpacks as X, y, w, merges."""
+
+    X: Floats  # (S, F) features
+    y: Floats  # (S, 3) by assignment, VI sign and Rand sign: -1 merge, +1 don't
+    w: Floats  # (S, 2) change of VI, bits, and of the Rand index if the regions lay in two true objects
+    merges: Array  # (S, 2) the regions
+
+    def __iter__(self) -> Iterator[Array]:
+        return (getattr(self, field.name) for field in fields(self))
+
+    def __getitem__(self, i: int) -> Array:
+        return tuple(self)[i]
+
+    def __len__(self) -> int:
+        return len(fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How an agglomeration is learned; see `gala.agglo.Rag.learn_agglomerate` for each setting."""
+
+    learn_flat: bool = True
+    learning_mode: str = "strict"
+    labeling_mode: str = "assignment"
+    priority_mode: str = "active"
+    memory: bool = True
+    unique: bool = True
+    min_num_samples: int = 1
+    max_num_samples: float = np.inf
+    min_num_epochs: int = 2
+    max_num_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("learning_mode", _MODES),
+            ("labeling_mode", _SCHEMES),
+            ("priority_mode", _ORDERS),
+        ):
+            if getattr(self, name) not in known:
+                raise SettingError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
+        if not 1 <= self.min_num_epochs <= self.max_num_epochs:
+            raise SettingError(
+                "epochs must satisfy 1 <= min_num_epochs <= max_num_epochs; "
+                f"got {self.min_num_epochs} and {self.max_num_epochs}."
+            )
+        if self.max_num_samples < 2:
+            raise SettingError(f"max_num_samples must be 2 or more; got {self.max_num_samples}.")
+
+
+def check_truths(truths: ArrayLike | Sequence[ArrayLike], volume: Volume) -> list[Array]:
+    """Return one or several truths as a list of label images that fit the volume."""
+    shape = volume.labels.shape
+    several = isinstance(truths, (list, tuple)) and np.ndim(truths[0]) == len(shape) if len(shape) else False
+    found = [as_labels(truth, "truth") for truth in (truths if several else [truths])]  # type: ignore[union-attr]  # several only if a sequence
+    for truth in found:
+        if truth.shape != shape:
+            raise ShapeError(f"truth must have the shape of the labels, {shape}; got {truth.shape}.")
+        if not truth.any():
+            raise LabelError("truth must label some voxels; it is 0, which means unknown, everywhere.")
+    return found
+
+
+def truths_of(g: RunningGraph, truths: Sequence[Array]) -> Truths:
+    """Return how the regions of `g`, before any merge, overlap with each truth."""
+    if g.volume is None:
+        raise SettingError("learning compares voxels; the graph must have its volume.")
+    bags = [overlap_bags(g.graph, g.volume, truth, n_threads=g.n_threads) for truth in truths]
+    shifts = np.cumsum([0, *[len(bag.label) for bag in bags]])
+    shifted = [
+        bag._replace(
+            head=np.where(bag.head >= 0, bag.head + shift, -1),
+            following=np.where(bag.following >= 0, bag.following + shift, -1),
+        )
+        for bag, shift in zip(bags, shifts, strict=False)
+    ]
+    together = Bags(*(np.concatenate(arrays) for arrays in zip(*shifted, strict=True)))
+    totals = np.array([bag.total.sum() for bag in bags])
+    return Truths(together, totals, g.graph.n_regions, float(g.graph.sizes.sum()))
+
+
+def learn_flat(g: RunningGraph, truths: Truths, feature_map: Null) -> TrainingSet:
+    """Return an example for each contact of the graph, without merging."""
+    contacts = live_contacts(g.state)
+    X = g.describe(feature_map, contacts)
+    examples = _room(len(contacts), X.shape[1], Schedule())
+    learning.write_examples(g.state, truths, examples, contacts)
+    return TrainingSet(X, examples.y, examples.w, g.pairs_of(contacts))
+
+
+def learn_epoch(g: RunningGraph, truths: Truths, feature_map: Null, schedule: Schedule) -> TrainingSet:
+    """Agglomerate `g` to the end with its policy; return an example for each contact popped."""
+    truths = truths._replace(overlaps=copy_arrays(truths.overlaps))
+    g.priorities()
+    merge.fill_heap(g.state, np.inf)
+    compiled = g.policy.compiled(g.graph)
+    if compiled is None or not is_declared(feature_map):
+        return _learn_by_calls(g, truths, feature_map, schedule)
+    graph = g.graph
+    program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.channels, graph.ndim)
+    n_features = len(output_names(feature_map, graph.channels, graph.ndim))
+    room = np.empty(compiled.n_features), new_scratch(compiled.model)
+    examples = _room(2 * graph.n_regions + 16, n_features, schedule)
+    status = -2
+    while status == -2:
+        status = learning.learn(
+            g.state, compiled.program, compiled.model, program, truths, examples, g.rescore_all, *room
+        )
+        if status == -2:
+            examples = _with_more_room(examples)
+    g.follow_merges()
+    g.check_priority(status)
+    n = examples.counters[learning.FULL]
+    return TrainingSet(examples.X[:n], examples.y[:n], examples.w[:n], g.names[examples.merges[:n]])
+
+
+def learn_agglomerate(
+    start: RunningGraph,
+    truths: Truths,
+    feature_map: Null,
+    *,
+    schedule: Schedule,
+    classifier: Callable[[], Classifier],
+    active_function: Callable[[Null, Classifier], Any] = classifier_probability,
+    mpf: Any = boundary_mean,
+    random: np.random.Generator,
+    on_epoch: Callable[[int, TrainingSet], None] | None = None,
+) -> tuple[TrainingSet, list[TrainingSet]]:
+    """Return all examples, and those of each epoch.
+
+    Parameters
+    ----------
+    start : RunningGraph
+        Each epoch starts from a copy.
+    truths : Truths
+        See `truths_of`.
+    feature_map : feature manager
+        What a classifier is given about a pair.
+    schedule : Schedule
+        What each epoch does.
+    classifier : function
+        Makes a new classifier.
+    active_function, mpf : optional
+        Make the policy of active epochs from features and classifier; the policy of "custom" epochs.
+    random : numpy.random.Generator
+        For random priorities and for sampling.
+    on_epoch : function, optional
+        Called with the number and the examples of each epoch that has ended.
+
+    Raises
+    ------
+    LabelError
+        If all examples have one label, so that nothing can be learned.
+    """
+    epochs: list[TrainingSet] = []
+    data = None
+    for epoch in range(schedule.max_num_epochs):
+        if data is not None and epoch >= schedule.min_num_epochs and len(data.X) > schedule.min_num_samples:
+            break
+        if epoch == 0 and schedule.learn_flat:
+            epochs.append(learn_flat(start, truths, feature_map))
+        else:
+            g = start.copy()
+            g.random = random
+            g.policy = _policy_of(epoch, data, schedule, feature_map, classifier, active_function, mpf)
+            g.rebuild_merge_queue()
+            epochs.append(learn_epoch(g, truths, feature_map, schedule))
+        seen = epochs if schedule.memory else epochs[-1:]
+        gather = unique_learning_data_elements if schedule.unique else concatenate_data_elements
+        data = _sample(TrainingSet(*gather([list(element) for element in seen])), schedule.max_num_samples, random)
+        if on_epoch is not None:
+            on_epoch(epoch, epochs[-1])
+    if data is None:
+        raise SettingError("max_num_epochs must be 1 or more.")
+    return data, epochs
+
+
+def _policy_of(
+    epoch: int,
+    data: TrainingSet | None,
+    schedule: Schedule,
+    feature_map: Null,
+    classifier: Callable[[], Classifier],
+    active_function: Callable[[Null, Classifier], Any],
+    mpf: Any,
+) -> Any:
+    """Return the policy that an epoch agglomerates with."""
+    mode = schedule.priority_mode
+    if mode == "mean":
+        return boundary_mean
+    if mode == "custom":
+        return as_policy(mpf)
+    if data is None or mode == "random" or (mode == "mixed" and epoch % 2 == 0):
+        return random_priority
+    labels = data.y[:, _SCHEMES[schedule.labeling_mode]]
+    if len(np.unique(labels)) < 2:
+        which = "merge" if len(labels) and labels[0] < 0 else "don't merge"
+        raise LabelError(
+            f'all {len(labels)} examples say "{which}", so there is nothing to learn: the truth must have objects of '
+            "several regions, and touching objects."
+        )
+    model = classifier()
+    model.fit(data.X, labels)
+    return as_policy(active_function(feature_map, model))
+
+
+def _learn_by_calls(g: RunningGraph, truths: Truths, feature_map: Null, schedule: Schedule) -> TrainingSet:
+    """Do what the compiled loop does, with features or a policy that must be called."""
+    rows: list[Floats] = []
+    pairs: list[Ints] = []
+    parts: list[Examples] = []
+    while (contact := merge.pop_edge(g.state, np.inf)) != merge.NOTHING:
+        rows.append(g.describe(feature_map, np.array([contact]))[0])
+        pairs.append(g.pairs_of(np.array([contact]))[0])
+        example = _room(1, 0, schedule)
+        learning.write_example(g.state, truths, example, contact)
+        parts.append(example)
+        if not learning.allows(example, 0, g.state.priority[contact]):
+            g.state.priority[contact] = np.inf
+            continue
+        u, v = g.state.ends[contact].tolist()
+        g.merge_contact(contact)
+        keep, gone = (u, v) if g.state.node[u] >= 0 else (v, u)
+        for number in range(len(truths.totals)):
+            first = number * truths.n_regions
+            learning.pour(truths.overlaps, first + keep, first + gone)
+    X = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    y = np.concatenate([example.y for example in parts] or [np.empty((0, 3))])
+    w = np.concatenate([example.w for example in parts] or [np.empty((0, 2))])
+    return TrainingSet(X, y, w, np.array(pairs).reshape(-1, 2))
+
+
+def _room(n: int, n_features: int, schedule: Schedule) -> Examples:
+    return Examples(
+        X=np.empty((n, n_features)),
+        y=np.empty((n, 3)),
+        w=np.empty((n, 2)),
+        merges=np.empty((n, 2), dtype=np.int64),
+        counters=np.array([0, -1]),
+        mode=_MODES[schedule.learning_mode],
+        scheme=_SCHEMES[schedule.labeling_mode],
+    )
+
+
+def _with_more_room(examples: Examples) -> Examples:
+    arrays = {name: getattr(examples, name) for name in ("X", "y", "w", "merges")}
+    return examples._replace(**{name: np.concatenate([a, np.empty_like(a)]) for name, a in arrays.items()})
+
+
+def _sample(data: TrainingSet, max_num_samples: float, random: np.random.Generator) -> TrainingSet:
+    """Return at most `max_num_samples` examples of `data`, in their order."""
+    if len(data.X) <= max_num_samples:
+        return data
+    chosen = np.sort(random.choice(len(data.X), int(max_num_samples), replace=False))
+    return replace(data, **{field.name: getattr(data, field.name)[chosen] for field in fields(data)})

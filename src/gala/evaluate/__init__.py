@@ -1,0 +1,26 @@
+"""Compare segmentations with the truth: each metric takes two arrays, or one contingency table.
+
+Conventions differ from tool to tool, so each function says what it does with label 0, which pairs it
+counts, and by what it divides.
+"""
+
+from gala.evaluate.contingency import LabelTable, contingency_table
+from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
+from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
+from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
+
+__all__ = [
+    "LabelTable",
+    "adapted_rand_error",
+    "adj_rand_index",
+    "assignment_table",
+    "best_possible_segmentation",
+    "contingency_table",
+    "edit_distance",
+    "fm_index",
+    "rand_index",
+    "sorted_vi_components",
+    "split_vi",
+    "vi",
+    "vi_tables",
+]

@@ -1,0 +1,1 @@
+"""The nouns: cache rows, region graphs and merge trees."""

@@ -1,0 +1,145 @@
+"""Cache rows: what is kept about a set of voxels, so that the row of a union is the join of the rows.
+
+``row(A ∪ B) == join(row(A), row(B))`` for disjoint A and B. Blocks of a volume, threads of a build, pieces of
+a contact and the two sides of a merge all use this one law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+
+from gala._types import Floats, Ints
+
+
+class Join(IntEnum):
+    """How one column of two cache rows becomes one."""
+
+    SUM = 0
+    MIN = 1
+    MAX = 2
+
+
+_empty = {Join.SUM: 0.0, Join.MIN: np.inf, Join.MAX: -np.inf}
+_ufunc = {Join.SUM: np.add, Join.MIN: np.minimum, Join.MAX: np.maximum}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """The columns of a cache, and how each is joined.
+
+    A name says all about its column: two columns of one name hold the same numbers for the same voxels.
+
+    Examples
+    --------
+    >>> spec = CacheSpec.sums("count", "sum") + CacheSpec(("peak",), (Join.MAX,))
+    >>> spec.join([1, 0.5, 0.5], [2, 0.75, 0.5])
+    array([3.  , 1.25, 0.5 ])
+    """
+
+    names: tuple[str, ...]
+    joins: tuple[Join, ...]
+
+    @classmethod
+    def sums(cls, *names: str) -> CacheSpec:
+        """Return columns that are all joined by addition."""
+        return cls(names, (Join.SUM,) * len(names))
+
+    @property
+    def empty(self) -> Floats:
+        """The row of no voxels, shape (C,): joining it changes nothing."""
+        return np.array([_empty[join] for join in self.joins], dtype=float)
+
+    def join(self, a: Sequence[float] | Floats, b: Sequence[float] | Floats) -> Floats:
+        """Join rows `a` and `b`, each of shape (..., C)."""
+        left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+        out = np.empty(np.broadcast_shapes(left.shape, right.shape))
+        for kind, ufunc in _ufunc.items():
+            columns = np.array(self.joins, dtype=int) == kind
+            out[..., columns] = ufunc(left[..., columns], right[..., columns])
+        return out
+
+    def find(self, other: CacheSpec) -> int | None:
+        """Return the column at which those of `other` start in a row, or None if they are not all here."""
+        width = len(other.names)
+        starts = range(len(self.names) - width + 1)
+        return next((s for s in starts if self.names[s : s + width] == other.names), None)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __add__(self, other: CacheSpec) -> CacheSpec:
+        return CacheSpec(self.names + other.names, self.joins + other.joins)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Which channels of an image mean what.
+
+    An oriented channel describes boundaries that face one way; see `gala.agglo.Rag`. Of these, a manager sees
+    one number per voxel: the largest in regions, the one that the orientation map names in contacts.
+    """
+
+    plain: tuple[int, ...]
+    oriented_region: int | None = None
+    oriented_contact: int | None = None
+
+    @classmethod
+    def all_plain(cls, n_channels: int) -> Channels:
+        """Return `n_channels` channels that know no orientation."""
+        return cls(tuple(range(n_channels)))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a declared manager keeps, reads and writes, for images of a given kind.
+
+    `gather`, `node`, `edge` and `difference` of the manager receive `params`; `node` writes as many numbers
+    as there are `node_names`, and so on.
+    """
+
+    spec: CacheSpec
+    params: Floats  # (P,)
+    region_channels: tuple[int, ...]  # channels that `gather` reads for the voxels of a region
+    contact_channels: tuple[int, ...]  # the same for a contact; as many
+    node_names: tuple[str, ...]
+    edge_names: tuple[str, ...]
+    difference_names: tuple[str, ...]
+    needs_coords: bool = False
+
+
+RowKernel = Callable[[Floats, Floats, Floats, Floats, Floats], None]
+GatherKernel = Callable[[Floats, Ints, Floats, Floats, Ints, int, Floats], None]
+
+
+class Declaration(Protocol):
+    """A feature manager that says what it keeps and computes, so that compiled loops can run it."""
+
+    gather: GatherKernel
+    node: RowKernel
+    edge: RowKernel
+    difference: RowKernel
+
+    def layout(self, channels: Channels, ndim: int) -> Layout:
+        """Return columns, parameters and names of outputs for this kind of image."""
+
+
+def lay_out(leaves: Sequence[Declaration], channels: Channels, ndim: int) -> tuple[CacheSpec, tuple[int | None, ...]]:
+    """Return the columns that `leaves` need side by side, and where each gathers its own.
+
+    Column 0 is the number of voxels. A leaf whose columns another one keeps gathers nowhere: its place is
+    None. The columns are the same for regions and contacts.
+    """
+    specs = [leaf.layout(channels, ndim).spec for leaf in leaves]
+    row = CacheSpec.sums("count")
+    firsts: list[int | None] = [None] * len(specs)
+    # The widest first, since narrow ones may be part of them.
+    for i in sorted(range(len(specs)), key=lambda i: -len(specs[i])):
+        if row.find(specs[i]) is None:
+            firsts[i] = len(row)
+            row += specs[i]
+    return row, tuple(firsts)

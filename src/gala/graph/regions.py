@@ -1,0 +1,137 @@
+"""The region graph: regions of an image, the contacts between them, and what is kept about both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gala._kernels.adjacency import join_rows
+from gala._types import ArrayLike, Bools, Floats, Ints, Labels
+from gala.errors import FeatureError, LabelError
+from gala.graph.caches import CacheSpec, Channels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionGraph:
+    """N regions of an image and the E contacts between them.
+
+    Column 0 of both caches is the number of voxels.
+
+    Examples
+    --------
+    >>> from gala.graph.build import build_graph
+    >>> graph = build_graph([[5, 5, 7], [5, 9, 9]])
+    >>> graph.labels, graph.sizes
+    (array([5, 7, 9]...), array([3, 1, 2]))
+    >>> graph.edges.tolist(), graph.contact_sizes
+    ([[0, 1], [0, 2], [1, 2]], array([2, 3, 2]))
+    """
+
+    labels: Labels  # (N,) label of each region in the image, increasing
+    edges: Ints  # (E, 2) positions in `labels`, int64; u < v, unique, sorted
+    region_spec: CacheSpec
+    region_cache: Floats  # (N, A)
+    contact_spec: CacheSpec
+    contact_cache: Floats  # (E, B)
+    at_border: Bools  # (N,) touches the border of the volume
+    channels: Channels  # of the image that the caches summarise
+    ndim: int  # of the image, channels aside
+
+    @property
+    def n_regions(self) -> int:
+        """How many regions there are."""
+        return len(self.labels)
+
+    @property
+    def sizes(self) -> Ints:
+        """Voxels in each region, shape (N,)."""
+        return self.region_cache[:, 0].astype(np.int64)
+
+    @property
+    def contact_sizes(self) -> Ints:
+        """Voxels in each contact, of both regions, shape (E,)."""
+        return self.contact_cache[:, 0].astype(np.int64)
+
+    def find(self, labels: ArrayLike) -> Ints:
+        """Return the positions of `labels`, any shape, among the regions.
+
+        Raises
+        ------
+        LabelError
+            If one of them is not the label of a region.
+        """
+        wanted = np.asarray(labels)
+        if self.n_regions == 0 and wanted.size:
+            raise LabelError(f"there are no regions, so none with label {wanted.flat[0]}.")
+        where = np.minimum(np.searchsorted(self.labels, wanted), self.n_regions - 1)
+        unknown = self.labels[where] != wanted
+        if unknown.any():
+            raise LabelError(f"there is no region with label {wanted[unknown].flat[0]}.")
+        return where
+
+    def join(self, other: RegionGraph) -> RegionGraph:
+        """Return the graph of two blocks that share no voxel, from the graphs of each."""
+        return joined([self, other])
+
+
+def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
+    """Return the graph of all blocks of a volume from the graphs of each, joined in the order given.
+
+    Raises
+    ------
+    FeatureError
+        If they do not keep the same columns.
+    """
+    first = graphs[0]
+    if len(graphs) == 1:
+        return first
+    for other in graphs[1:]:
+        for name in ("region_spec", "contact_spec", "channels", "ndim"):
+            if getattr(first, name) != getattr(other, name):
+                raise FeatureError(
+                    f"graphs can be joined if they keep the same; {name} is {getattr(first, name)} in one and "
+                    f"{getattr(other, name)} in another. Build all of them with the same features."
+                )
+    labels = np.unique(np.concatenate([graph.labels for graph in graphs]))
+    places = [np.searchsorted(labels, graph.labels) for graph in graphs]
+    keys = [pack(place[graph.edges]) for place, graph in zip(places, graphs, strict=True)]
+    all_keys = np.unique(np.concatenate(keys))
+    at_border = np.zeros(len(labels), dtype=np.bool_)
+    for place, graph in zip(places, graphs, strict=True):
+        at_border[place] |= graph.at_border
+    return RegionGraph(
+        labels=labels,
+        edges=unpack(all_keys),
+        region_spec=first.region_spec,
+        region_cache=_join(first.region_spec, len(labels), places, [graph.region_cache for graph in graphs]),
+        contact_spec=first.contact_spec,
+        contact_cache=_join(
+            first.contact_spec,
+            len(all_keys),
+            [np.searchsorted(all_keys, key) for key in keys],
+            [graph.contact_cache for graph in graphs],
+        ),
+        at_border=at_border,
+        channels=first.channels,
+        ndim=first.ndim,
+    )
+
+
+def pack(pairs: Ints) -> Ints:
+    """Return pairs u < v, int64 of shape (E, 2), as single integers of the same order, shape (E,)."""
+    return (pairs[:, 0] << 32) | pairs[:, 1]
+
+
+def unpack(keys: Ints) -> Ints:
+    """Return the pairs, int64 of shape (E, 2), that `pack` made into `keys`."""
+    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
+
+
+def _join(spec: CacheSpec, n_rows: int, places: Sequence[Ints], caches: Sequence[Floats]) -> Floats:
+    out = np.tile(spec.empty, (n_rows, 1))
+    joins = np.array(spec.joins, dtype=np.int64)
+    for place, cache in zip(places, caches, strict=True):
+        join_rows(joins, place, cache, out)
+    return out

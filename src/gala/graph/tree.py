@@ -1,0 +1,171 @@
+"""The merge tree: every segmentation of a run, in a few arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from zipfile import BadZipFile
+
+import numpy as np
+
+from gala import _files
+from gala._kernels import trees
+from gala._types import Array, Floats, Ints
+from gala.errors import FileError, SettingError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class MergeTree:
+    """The merges of N leaves, in the order in which they were made.
+
+    Merge k makes node ``n_leaves + k`` of two nodes made before it, as in `scipy.cluster.hierarchy.linkage`. Fewer
+    than N - 1 merges make a forest.
+
+    Attributes
+    ----------
+    n_leaves : int
+        The regions of the graph, in its order.
+    children : array of int64, shape (M, 2)
+        The nodes that each merge joins, the lower one first.
+    priority : array of float64, shape (M,)
+        What the policy gave each merge when it was made.
+
+    Examples
+    --------
+    >>> tree = MergeTree(4, np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5, 0.25, 0.75]))
+    >>> tree.cut(0.25).tolist(), tree.cut(0.5).tolist(), tree.cut().tolist()
+    ([0, 1, 2, 2], [0, 0, 2, 2], [0, 0, 0, 0])
+
+    With regions numbered 0 to N - 1 in the image, ``tree.cut(threshold)[labels]`` is the segmentation.
+    """
+
+    n_leaves: int
+    children: Ints
+    priority: Floats
+
+    def __post_init__(self) -> None:
+        children = np.ascontiguousarray(self.children, dtype=np.int64).reshape(-1, 2)
+        priority = np.ascontiguousarray(self.priority, dtype=np.float64)
+        object.__setattr__(self, "children", children)
+        object.__setattr__(self, "priority", priority)
+        made = self.n_leaves + np.arange(len(children))
+        used_once = np.bincount(children[children >= 0], minlength=1).max() <= 1
+        if len(priority) != len(children) or not used_once or (children < 0).any() or (made <= children.T).any():
+            raise SettingError(
+                "a merge tree needs a priority and two nodes for each merge, and each node is merged once, after it "
+                f"was made; got {len(children)} merges of {self.n_leaves} leaves, and {len(priority)} priorities."
+            )
+
+    @classmethod
+    def empty(cls, n_leaves: int) -> MergeTree:
+        """Return the tree of `n_leaves` leaves and no merge."""
+        return cls(n_leaves, np.empty((0, 2), dtype=np.int64), np.empty(0))
+
+    @property
+    def n_merges(self) -> int:
+        """How many merges were made."""
+        return len(self.children)
+
+    @cached_property
+    def height(self) -> Floats:
+        """Height of each merge, shape (M,): its priority, or the height of a child if that is higher."""
+        return trees.heights(self.children, self.priority, self.n_leaves)
+
+    def cut(self, threshold: float = np.inf) -> Ints:
+        """Return the segment of each leaf when merges of a height up to `threshold` are made.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            Cuts are nested: a lower threshold never joins what a higher one keeps apart. By default all merges.
+
+        Returns
+        -------
+        segments : array of int64, shape (N,)
+            A segment is named by its lowest leaf.
+
+        Raises
+        ------
+        SettingError
+            If `threshold` is NaN.
+        """
+        return trees.cut(self.children, self.height, self.n_leaves, check_threshold(threshold))
+
+    def n_segments(self, threshold: float = np.inf) -> int:
+        """Return how many segments a cut has."""
+        return self.n_leaves - int(np.count_nonzero(self.height <= check_threshold(threshold)))
+
+    def to_linkage(self) -> Array:
+        """Return the tree as scipy writes it, float64 of shape (N - 1, 4).
+
+        Columns are two nodes, the height and the number of leaves, ordered by height. What was never merged is
+        joined at height infinity.
+
+        Examples
+        --------
+        >>> MergeTree(3, np.array([[1, 2]]), np.array([0.5])).to_linkage()
+        array([[1. , 2. , 0.5, 2. ],
+               [0. , 3. , inf, 3. ]])
+        """
+        n = self.n_leaves
+        order = np.argsort(self.height, kind="stable")
+        number = np.arange(n + self.n_merges)
+        number[n + order] = n + np.arange(self.n_merges)
+        children = np.sort(number[self.children[order]], axis=1)
+        height = self.height[order]
+        is_child = np.zeros(2 * n - 1 if n else 0, dtype=np.bool_)
+        is_child[children] = True
+        roots = np.flatnonzero(~is_child[: n + self.n_merges])
+        while len(children) < n - 1:
+            children = np.vstack([children, roots[:2]])
+            roots = np.append(roots[2:], n + len(children) - 1)
+            height = np.append(height, np.inf)
+        n_leaves_of = np.ones(2 * n - 1 if n else 0)
+        for k, pair in enumerate(children):
+            n_leaves_of[n + k] = n_leaves_of[pair].sum()
+        return np.column_stack([np.sort(children, axis=1), height, n_leaves_of[n:]])
+
+    def save(self, file: _files.FileName) -> None:
+        """Write the tree to `file`, a NumPy archive (.npz); an older file is only replaced by a complete one.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
+        with _files.replacing(file) as new, new.open("wb") as stream:
+            np.savez_compressed(
+                stream, format=_FORMAT, n_leaves=self.n_leaves, children=self.children, priority=self.priority
+            )
+
+    @classmethod
+    def load(cls, file: _files.FileName) -> MergeTree:
+        """Read a tree that `save` wrote. Nothing in the file is ever executed.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, damaged, no merge tree, or from a newer version.
+        """
+        path = _files.existing_file(file)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                version = int(archive["format"])
+                if version <= _FORMAT:
+                    return cls(int(archive["n_leaves"]), archive["children"], archive["priority"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise FileError(f"{path} does not hold a merge tree that can be read: {error}.") from error
+        raise FileError(f"{path} holds a merge tree of format {version}; this version reads up to {_FORMAT}.")
+
+
+def check_threshold(threshold: float) -> float:
+    """Return `threshold` as a float; raise SettingError if it is NaN or no number."""
+    try:
+        value = float(threshold)
+    except (TypeError, ValueError):
+        value = np.nan
+    if np.isnan(value):
+        raise SettingError(f"threshold must be a number; got {threshold!r}.")
+    return value

@@ -1,0 +1,184 @@
+"""Volumes in HDF5 files: one file holds any number of datasets, each known by its path in the file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from gala._files import FileName, existing_file, replacing
+from gala._types import Array, ArrayLike
+from gala.errors import FileError, GalaError, SettingError
+from gala.imio.shared import Crop, crop_box
+
+
+def read_h5_stack(fn: FileName, group: str = "stack", crop: Crop = None) -> Array:
+    """Read a volume, or a box of it, from a dataset of an HDF5 file.
+
+    Parameters
+    ----------
+    fn : str or path
+        The file.
+    group : str
+        Path of the dataset in the file.
+    crop : sequence of int or None, optional
+        ``(start0, stop0, start1, stop1, ...)``, a start and a stop for each axis, as in slicing. None means
+        from the beginning or to the end; the axes left out are read whole. Only the box is read from disk.
+
+    Returns
+    -------
+    vol : array, any shape
+        The volume, of the dtype in the file.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged or not HDF5, or has no such dataset.
+    SettingError
+        If `crop` does not fit the dataset.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_h5_stack([[1, 2, 3], [4, 5, 6]], f"{folder}/a.h5")
+    ...     read_h5_stack(f"{folder}/a.h5", crop=(0, 1, 1, None))
+    array([[2, 3]])
+    """
+    with _found(fn, group) as dataset:
+        return np.asarray(dataset[crop_box(crop, dataset.ndim)])
+
+
+def write_h5_stack(
+    vol: ArrayLike,
+    fn: FileName,
+    group: str = "stack",
+    compression: str | int | None = None,
+    chunks: bool | tuple[int, ...] | None = None,
+) -> None:
+    """Write a volume to a dataset of an HDF5 file, keeping the other datasets.
+
+    The file is replaced only when the new one is complete: whatever happens, `fn` holds either all of the new
+    or all of the old.
+
+    Parameters
+    ----------
+    vol : array, any shape
+        The volume: numbers or booleans.
+    fn : str or path
+        The file, new or not.
+    group : str
+        Path of the dataset in the file; a dataset of that name is replaced.
+    compression : {None, "gzip", "lzf"} or int
+        "lzf" is fast; "gzip" is smaller, and a number from 0 to 9 is its level.
+    chunks : tuple of int or True, optional
+        Shape of the blocks that the file stores; True, or None with compression, lets HDF5 choose.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written, or exists and is not HDF5.
+    SettingError
+        If HDF5 cannot store the volume in this way.
+
+    Notes
+    -----
+    Keeping other datasets takes a copy of the file, so writing many into one file costs time.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_h5_stack([1, 2], f"{folder}/a.h5", compression="lzf")
+    ...     write_h5_stack([3, 4], f"{folder}/a.h5", group="volumes/labels")
+    ...     read_h5_stack(f"{folder}/a.h5"), read_h5_stack(f"{folder}/a.h5", "volumes/labels")
+    (array([1, 2]), array([3, 4]))
+    """
+    write_h5_datasets({group: vol}, fn, compression=compression, chunks=chunks)
+
+
+def write_h5_datasets(
+    arrays: Mapping[str, ArrayLike],
+    fn: FileName,
+    *,
+    compression: str | int | None = None,
+    chunks: bool | tuple[int, ...] | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> None:
+    """Write several datasets, all with the same attributes, to an HDF5 file at once; see `write_h5_stack`."""
+    with replacing(fn) as new:
+        if Path(fn).exists():
+            shutil.copyfile(fn, new)
+        try:
+            with _opened(new, "a", shown_as=fn) as file:
+                for group, vol in arrays.items():
+                    dataset = _create(file, group, np.asarray(vol), fn, compression=compression, chunks=chunks)
+                    dataset.attrs.update(attributes or {})
+        except RuntimeError as error:  # how h5py says that a file could not be closed, the disk being full
+            raise OSError(error) from error
+
+
+def read_h5_attribute(fn: FileName, group: str, name: str) -> str:
+    """Return the attribute `name` of a dataset, or an empty string if there is none."""
+    with _found(fn, group) as dataset:
+        return str(dataset.attrs.get(name, ""))
+
+
+@contextmanager
+def _found(fn: FileName, group: str) -> Iterator[h5py.Dataset]:
+    existing_file(fn)
+    try:
+        with _opened(fn, "r", shown_as=fn) as file:
+            yield _dataset(file, group, fn)
+    except GalaError:
+        raise
+    except Exception as error:  # damaged files make HDF5 fail in many ways
+        raise FileError(f"dataset {group!r} of {fn} cannot be read; it may be damaged: {error}.") from error
+
+
+@contextmanager
+def _opened(fn: FileName, mode: str, *, shown_as: FileName) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(fn, mode)
+    except OSError as error:
+        raise FileError(
+            f"{shown_as} cannot be opened as HDF5; it may be another format or damaged: {error}."
+        ) from error
+    with file:
+        yield file
+
+
+def _dataset(file: h5py.File, group: str, fn: FileName) -> h5py.Dataset:
+    found = file.get(group)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        there_are = f"the datasets there are: {', '.join(names)}" if names else "there are none"
+        raise FileError(f"{fn} has no dataset {group!r} that holds an array; {there_are}.")
+    return found
+
+
+def _create(
+    file: h5py.File,
+    group: str,
+    vol: Array,
+    fn: FileName,
+    *,
+    compression: str | int | None,
+    chunks: bool | tuple[int, ...] | None,
+) -> h5py.Dataset:
+    if isinstance(file.get(group), h5py.Group):
+        raise FileError(f"{group!r} is a group of datasets in {fn}; choose the path of a dataset.")
+    if group in file:
+        del file[group]
+    try:
+        return file.create_dataset(group, data=vol, compression=compression, chunks=chunks)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"dataset {group!r} of dtype {vol.dtype} and shape {vol.shape} cannot be written to {fn} with "
+            f"compression={compression!r} and chunks={chunks!r}: {error}."
+        ) from error

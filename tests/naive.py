@@ -1,0 +1,155 @@
+"""Slow twins: the definitions, in plain Python and NumPy, without anything from gala that computes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import rel_entr
+
+# ---------------------------------------------------------------------------------------------- graph
+
+
+def regions(labels, *, mask=None):
+    """Return the voxels of each region: {label: sorted raveled positions}."""
+    found = defaultdict(list)
+    for position, label in enumerate(np.ravel(labels).tolist()):
+        if mask is None or np.ravel(mask)[position]:
+            found[label].append(position)
+    return dict(sorted(found.items()))
+
+
+def contacts(labels, connectivity=1, *, mask=None):
+    """Return the voxels of each contact: {(a, b): sorted raveled positions}, a < b.
+
+    A voxel of a is in contact (a, b) if one of its neighbours is in b, and the other way round.
+    """
+    labels = np.asarray(labels)
+    inside = np.ones(labels.shape, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    steps = [
+        step for step in itertools.product((-1, 0, 1), repeat=labels.ndim) if 1 <= np.abs(step).sum() <= connectivity
+    ]
+    found = defaultdict(set)
+    for here in np.ndindex(labels.shape):
+        for step in steps:
+            there = tuple(i + d for i, d in zip(here, step, strict=True))
+            if not all(0 <= i < n for i, n in zip(there, labels.shape, strict=True)):
+                continue
+            a, b = int(labels[here]), int(labels[there])
+            if a != b and inside[here] and inside[there]:
+                found[min(a, b), max(a, b)].add(int(np.ravel_multi_index(here, labels.shape)))
+    return {pair: sorted(voxels) for pair, voxels in sorted(found.items())}
+
+
+def at_border(labels, *, mask=None):
+    """Return the voxels at the border of the volume: {label: sorted raveled positions}."""
+    labels = np.asarray(labels)
+    ends = [(0, n - 1) for n in labels.shape]
+    found = defaultdict(list)
+    for here in np.ndindex(labels.shape):
+        if any(i in end for i, end in zip(here, ends, strict=True)) and (mask is None or mask[here]):
+            found[int(labels[here])].append(int(np.ravel_multi_index(here, labels.shape)))
+    return dict(sorted(found.items()))
+
+
+# ------------------------------------------------------------------------------------------- features
+
+
+class Voxels(NamedTuple):
+    """V voxels of a region or contact, as a feature manager sees them."""
+
+    values: np.ndarray  # (V, C) the channels that it reads
+    coords: np.ndarray  # (V, ndim)
+
+
+def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):  # noqa: ARG001  # chosen before
+    """Return the four parts of the moments of a pair."""
+
+    def features(voxels):
+        n = len(voxels.values)
+        out = [n]
+        for x in voxels.values.T.astype(float):
+            mean = x.mean() if n else 0.0
+            central = [np.mean((x - mean) ** k) if n else 0.0 for k in range(2, nmoments + 1)]
+            if normalize:
+                central = [np.sign(m) * np.abs(m) ** (1 / k) for k, m in enumerate(central, start=2)]
+            out += [mean, *central]
+        return np.array(out, dtype=float)
+
+    difference = np.abs(features(u) - features(v)) if use_diff_features else np.empty(0)
+    return features(u), features(v), features(contact), difference
+
+
+def histogram(
+    u, v, contact, *, nbins, minval, maxval, compute_percentiles, oriented, compute_histogram, use_neuroproof
+):  # fmt: skip
+    """Return the four parts of the histograms of a pair."""
+    del oriented  # the channels are already chosen
+    edges = np.linspace(minval, maxval, nbins + 1)
+
+    def shares(x):
+        counts = np.histogram(x.astype(float), nbins, (minval, maxval))[0]
+        return counts / max(counts.sum(), 1)
+
+    def percentile(share, fraction):
+        if not share.any():
+            return minval
+        below = np.concatenate([[0], np.cumsum(share)])
+        bins = np.flatnonzero(share)
+        b = next((b for b in bins if below[b + 1] >= fraction), bins[-1])
+        return edges[b] + (edges[b + 1] - edges[b]) * min((fraction - below[b]) / share[b], 1)
+
+    def features(voxels):
+        out = []
+        for x in voxels.values.T:
+            share = shares(x)
+            out += [*share] if compute_histogram and not use_neuroproof else []
+            out += [percentile(share, fraction) for fraction in compute_percentiles]
+        return np.array(out, dtype=float)
+
+    def divergence(x, y):
+        p, q = shares(x), shares(y)
+        m = (p + q) / 2
+        return (rel_entr(p, m).sum() + rel_entr(q, m).sum()) / 2
+
+    pairs = zip(u.values.T, v.values.T, strict=True)
+    difference = [] if use_neuroproof else [divergence(x, y) for x, y in pairs]
+    return features(u), features(v), features(contact), np.array(difference, dtype=float)
+
+
+FEATURES = {"moments": moments, "histogram": histogram}  # by name of the manager
+
+
+class Graph:
+    """A graph as the historic protocol sees it, with the caches of one manager."""
+
+    def __init__(self, labels, image, features, channels, *, connectivity=1):
+        self.shape, self.ndim, self.channels = labels.shape, labels.ndim, channels
+        self._values = np.reshape(image, (labels.size, -1)).astype(float)
+        self._regions = regions(labels)
+        self._contacts = contacts(labels, connectivity)
+        self.nodes = {n: {"size": len(voxels), "fragments": {n}} for n, voxels in self._regions.items()}
+        self.edges = _Edges({pair: {} for pair in self._contacts})
+        for n in self.nodes:
+            self.nodes[n][features.default_cache] = features.create_node_cache(self, n)
+        for pair in self._contacts:
+            self.edges[pair][features.default_cache] = features.create_edge_cache(self, *pair)
+
+    def extent(self, n):
+        return np.array(self._regions[n], dtype=np.int64)
+
+    def boundary(self, u, v):
+        return np.array(self._contacts[min(u, v), max(u, v)], dtype=np.int64)
+
+    def values(self, voxels):
+        return self._values[voxels]
+
+    def coords(self, voxels):
+        return np.stack(np.unravel_index(voxels, self.shape), axis=-1).astype(float)
+
+
+class _Edges(dict):
+    def __getitem__(self, pair):
+        return super().__getitem__((min(pair), max(pair)))

@@ -1,0 +1,84 @@
+"""Hypothesis strategies: small volumes, images, and feature managers with random options."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gala.features.base import Declared, known_managers
+from gala.graph.caches import Channels
+
+# Multiples of 1/64: sums of their powers are exact, so laws hold to the last bit. Some are out of range, some
+# on edges of bins.
+DYADIC = st.integers(-16, 80).map(lambda i: i / 64)
+
+# Two digits after the point, as image classifiers write them; on edges of bins up to rounding.
+DECIMAL = st.integers(-25, 125).map(lambda i: i / 100)
+
+_ranges = st.sampled_from([(0.0, 1.0), (0, 1), (-0.25, 0.75), (0.5, 0.625), (-3.0, 7.0), (0.1, 0.7)])
+_fractions = st.lists(st.sampled_from([0.001, 0.1, 0.25, 0.5, 0.9, 0.999]), max_size=3)
+
+# How to make the managers that have options, by name; the others are made without.
+_made = {
+    "moments": lambda kind: st.builds(
+        kind,
+        nmoments=st.integers(1, 6),
+        use_diff_features=st.booleans(),
+        oriented=st.booleans(),
+        normalize=st.booleans(),
+    ),
+    "histogram": lambda kind: st.builds(
+        lambda value_range, **options: kind(minval=value_range[0], maxval=value_range[1], **options),
+        _ranges,
+        nbins=st.integers(1, 30),
+        compute_percentiles=_fractions,
+        oriented=st.booleans(),
+        compute_histogram=st.booleans(),
+        use_neuroproof=st.booleans(),
+    ),
+}
+
+
+def declared_kinds():
+    """Return every declared manager of gala."""
+    kinds = known_managers().values()
+    return [kind for kind in kinds if issubclass(kind, Declared) and kind.__module__.startswith("gala.")]
+
+
+def declared_managers():
+    """Return a declared manager of any kind, with any options."""
+    return st.one_of([_made.get(kind.name, st.builds)(kind) for kind in declared_kinds()])
+
+
+def label_volumes(*, min_dims=1, max_dims=4, max_labels=6, dtype=np.int64):
+    """Return a label volume of few voxels; labels have gaps, and 0 is among them."""
+    shapes = st.integers(min_dims, max_dims).flatmap(
+        lambda ndim: hnp.array_shapes(min_dims=ndim, max_dims=ndim, max_side=(24, 7, 4, 3)[ndim - 1])
+    )
+    return shapes.flatmap(
+        lambda shape: hnp.arrays(dtype, shape, elements=st.integers(0, max_labels - 1).map(lambda i: i * i))
+    )
+
+
+def images(shape, *, max_channels=4, values=DYADIC):
+    """Return an image of shape `shape` + (C,)."""
+    n_channels = st.integers(1, max_channels)
+    return n_channels.flatmap(lambda n: hnp.arrays(np.float64, (*shape, n), elements=values))
+
+
+@st.composite
+def channels_of(draw, n_channels):
+    """Return what the channels of an image mean; two of them may be what oriented ones are reduced to."""
+    everything = range(n_channels)
+    plain = draw(st.sets(st.sampled_from(everything), min_size=1))
+    oriented = st.sampled_from(everything)
+    return Channels(tuple(sorted(plain)), draw(oriented), draw(oriented))
+
+
+@st.composite
+def voxel_values(draw, *, values=DYADIC, max_voxels=40):
+    """Return the values of some voxels, shape (V, C), and what their channels mean."""
+    n_voxels = draw(st.integers(0, max_voxels))
+    image = draw(images((n_voxels,), values=values))
+    return image, draw(channels_of(image.shape[1]))

@@ -1,0 +1,93 @@
+"""Evaluation on the real volumes and the reference numbers, if they are there."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gala import evaluate as ev
+
+SHARED = Path(__file__).parents[2] / "shared"
+EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
+REFERENCE = SHARED / "reference"
+
+
+def read(name):
+    file = EXAMPLE / f"{name}.lzf.h5"
+    if not file.exists():
+        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
+    with h5py.File(file) as f:
+        return f["stack"][:]
+
+
+def reference(name):
+    file = REFERENCE / name
+    if not file.exists():
+        pytest.skip(f"{file} is not there")
+    return json.loads(file.read_text()) if file.suffix == ".json" else np.load(file)
+
+
+@pytest.mark.parametrize("k", range(6))
+def test_metrics__equal_the_reference_on_small_volumes(k):
+    expected = reference("eval_small.npz")
+    pair = expected[f"a{k}"], expected[f"b{k}"]
+    error, precision, recall = ev.adapted_rand_error(*pair, all_stats=True)
+    tables, components = ev.vi_tables(*pair), ev.sorted_vi_components(*pair)
+    actual = {
+        f"split_vi{k}": ev.split_vi(*pair),
+        f"split_vi_noignore{k}": ev.split_vi(*pair, (), ()),
+        f"rand{k}": ev.rand_index(*pair),
+        f"ari{k}": ev.adj_rand_index(*pair),
+        f"fm{k}": ev.fm_index(*pair),
+        f"are{k}": [error, recall, precision],  # in the order of the original, which takes one for the other
+        f"px{k}": tables.px,
+        f"py{k}": tables.py,
+        f"hxgy{k}": tables.hxgy,
+        f"hygx{k}": tables.hygx,
+        f"svi_ii1_{k}": components.truth_labels,
+        f"svi_h1_{k}": components.false_splits,
+        f"svi_ii2_{k}": components.seg_labels,
+        f"svi_h2_{k}": components.false_merges,
+    }
+    for key, value in actual.items():
+        assert_allclose(value, expected[key], rtol=1e-12, atol=1e-14, err_msg=key)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_metrics__equal_the_reference_on_superpixels_of_the_example(split):
+    pair = ws, gt = read(f"{split}-ws"), read(f"{split}-gt")
+    expected = reference("reference_numbers.json")[f"eval_{split}_ws"]
+    known = ev.contingency_table(*pair, ignore_gt=[0])
+    for suffix, arguments in (("", pair), ("_void", (known,))):
+        error, precision, recall = ev.adapted_rand_error(*arguments, all_stats=True)
+        actual = {
+            f"rand{suffix}": ev.rand_index(*arguments),
+            f"ari{suffix}": ev.adj_rand_index(*arguments),
+            f"fm{suffix}": ev.fm_index(*arguments),
+            f"are{suffix}": [error, recall, precision],
+        }
+        for key, value in actual.items():
+            assert_allclose(value, expected[key], rtol=1e-12, err_msg=key)
+    assert_allclose(ev.split_vi(*pair), expected["split_vi"], rtol=1e-12)
+    assert_allclose(ev.split_vi(*pair, (), ()), expected["split_vi_ignore_none"], rtol=1e-12)
+    assert_allclose(ev.vi(*pair), expected["vi"], rtol=1e-12)
+    # The original takes one off for each label without a large overlap too.
+    table = ev.contingency_table(*pair, ignore_seg=[0], ignore_gt=[0], norm=False)
+    without = len(np.unique(ws[ws != 0])) - len(np.unique(table.overlaps.seg_index[table.values > 1000]))
+    assert ev.edit_distance(*pair)[0] - without == expected["edit"][0]
+    assert ev.edit_distance(ws, gt, sp=ws)[0] == 0
+
+
+def test_split_vi__published_row_of_the_superpixels():
+    assert_allclose(ev.split_vi(read("test-ws"), read("test-gt")), [0.1845286, 1.64774412], atol=1e-7)
+
+
+def test_best_possible_segmentation__known_numbers_of_the_example():
+    ws, gt = read("test-ws"), read("test-gt")
+    assert_allclose(ev.split_vi(ev.best_possible_segmentation(ws, gt), gt), [0.204, 0.178], atol=5e-4)
