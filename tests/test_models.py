@@ -33,6 +33,10 @@ from gala.classify.flat import check_classifier, lay_flat, predict
 from gala.errors import ClassifierError, ShapeError
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
+    pytest.mark.filterwarnings("ignore:divide by zero encountered in log"),  # scikit-learn's, for a prior of zero
+]
 few = settings(max_examples=25, deadline=None)
 
 
@@ -61,16 +65,8 @@ def examples(draw):
 def near(values):
     """Return the values, the float64 and float32 numbers next to them, and the values rounded to float32."""
     single = values.astype(np.float32)
-    return np.concatenate(
-        [
-            values,
-            *(np.nextafter(values, end) for end in (-np.inf, np.inf)),
-            *(
-                s.astype(float)
-                for s in (single, *(np.nextafter(single, np.float32(e)) for e in (-np.inf, np.inf)))
-            ),
-        ]
-    )
+    beside = [np.nextafter(kind, kind.dtype.type(end)) for kind in (values, single) for end in (-np.inf, np.inf)]
+    return np.concatenate([values, single, *beside], dtype=float)
 
 
 def thresholds(estimator):
@@ -86,16 +82,12 @@ def thresholds(estimator):
 
 def queries(X, estimator, rng):
     """Return rows of random values on, next to and away from the thresholds."""
-    pool = np.concatenate(
-        [near(thresholds(estimator)), X.ravel(), rng.normal(scale=np.abs(X).max() + 1, size=50)]
-    )
+    pool = np.concatenate([near(thresholds(estimator)), X.ravel(), rng.normal(scale=np.abs(X).max() + 1, size=50)])
     return rng.choice(pool, size=(200, X.shape[1]))
 
 
 def assert_equal_bits(classifier, Q):
-    np.testing.assert_array_equal(
-        predict(lay_flat(classifier), Q, n_threads=1), classifier.predict_proba(Q)[:, 1]
-    )
+    np.testing.assert_array_equal(predict(lay_flat(classifier), Q, n_threads=1), classifier.predict_proba(Q)[:, 1])
 
 
 def assert_close(classifier, Q):
@@ -144,7 +136,12 @@ boosted = st.one_of(
     ),
 )
 others = st.one_of(
-    st.builds(LogisticRegression, C=st.sampled_from([0.01, 1.0, 100.0]), fit_intercept=st.booleans()),
+    st.builds(
+        LogisticRegression,
+        C=st.sampled_from([0.01, 1.0, 100.0]),
+        fit_intercept=st.booleans(),
+        solver=st.sampled_from(["lbfgs", "liblinear"]),
+    ),
     st.builds(
         GaussianNB,
         priors=st.sampled_from([None, (0.2, 0.8), (0.0, 1.0)]),
@@ -172,8 +169,6 @@ def test_boosted_trees__equal_predict_proba(data, estimator, weighted):
 
 @few
 @given(examples(), others)
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
-@pytest.mark.filterwarnings("ignore:divide by zero encountered in log")  # scikit-learn's, for a prior of zero
 def test_logistic_regression_and_naive_bayes__equal_predict_proba(data, estimator):
     X, y, w, rng = data
     X = X / np.abs(X).max()
@@ -183,7 +178,6 @@ def test_logistic_regression_and_naive_bayes__equal_predict_proba(data, estimato
 
 @few
 @given(examples(), scalers, st.one_of(forests, boosted, others))
-@pytest.mark.filterwarnings("ignore:divide by zero encountered in log")
 def test_pipeline__scales_as_the_scaler_does(data, scaler, estimator):
     X, y, _, rng = data
     X = X / np.abs(X).max() * 3
@@ -225,9 +219,8 @@ def test_far_out_features__saturate_without_overflow():
 
 def some_models():
     """Return a model of each kind, for 4 features."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 4))
-    y = np.where(X[:, 0] + rng.normal(size=60) > 0, 1, -1)
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = np.where(X[:, 0] + X[:, 1] ** 2 > 0.5, 1, -1)
     estimators = [
         RandomForestClassifier(11, random_state=0),
         GradientBoostingClassifier(n_estimators=5, random_state=0),
@@ -287,8 +280,6 @@ class _OwnInside(LogisticRegression):
 
 
 class _Settings(RandomForestClassifier):
-    """A forest with other defaults."""
-
     def __init__(self, n_estimators=7):
         super().__init__(n_estimators=n_estimators)
 
@@ -310,7 +301,6 @@ two_classes = np.array([-1, 1, 1, -1] * 6)
         _Own(),
         _OwnInside(),
     ],
-    ids=lambda classifier: type(classifier).__name__,
 )
 def test_lay_flat__gives_none_for_what_it_cannot_lay_flat(classifier):
     assert lay_flat(classifier.fit(two_columns, two_classes)) is None
@@ -371,7 +361,6 @@ def test_check_classifier__refuses_what_is_not_fitted_or_gives_no_probability():
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference arrays of the example are not there")
 @pytest.mark.parametrize("channels", ["p1", "p4"])
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_classifiers_of_the_example__equal_predict_proba(channels):
     train = np.load(REFERENCE / f"learn_flat_train_{channels}_basic_slow.npz")
     Q = np.load(REFERENCE / f"features_test_{channels}_basic_slow.npz")["X"]

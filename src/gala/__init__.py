@@ -1,3 +1,40 @@
-"""Turn an over-segmented image into a segmentation you can trust."""
+"""Turn an image that has been cut into too many pieces into a segmentation you can trust.
+
+Superpixels and a probability map go in, a region adjacency graph is built, a policy decides which regions to merge,
+and a merge tree comes out, from which a segmentation at any threshold is one look-up. Names are loaded when they are
+first used: ``import gala`` is cheap.
+"""
+
+import lazy_loader
 
 __version__ = "0.1.0.dev0"
+
+__getattr__, __dir__, _lazy = lazy_loader.attach(
+    __name__,
+    submodules=["agglo", "classify", "datasets", "errors", "evaluate", "features", "imio", "morpho", "viz"],
+    submod_attrs={
+        "agglo": ["Rag"],
+        "engine.agglomerate": ["agglomerate"],
+        "graph.build": ["build_graph"],
+        "graph.regions": ["RegionGraph"],
+        "graph.tree": ["MergeTree"],
+    },
+)
+
+__all__ = [
+    "MergeTree",
+    "Rag",
+    "RegionGraph",
+    "__version__",
+    "agglo",
+    "agglomerate",
+    "build_graph",
+    "classify",
+    "datasets",
+    "errors",
+    "evaluate",
+    "features",
+    "imio",
+    "morpho",
+    "viz",
+]

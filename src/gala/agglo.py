@@ -137,13 +137,15 @@ class Rag(RunningGraph):
         policy = as_policy(merge_priority_function)
         image = None if probabilities is None or np.size(probabilities) == 0 else np.asarray(probabilities)
         check = partial(check_volume, watershed, connectivity=connectivity, mask=mask, background=background)
-        image, channels = _oriented(check(image).image, channel_is_oriented, orientation_map)
+        given = check(image)
+        image, channels = _oriented(given.image, channel_is_oriented, orientation_map)
         if normalize_probabilities:
-            image = _normalized(image)
+            image = _normalized(image, given.mask)
         volume = check(image, channels=channels)
         kept = [
             leaf
-            for m in (features, boundary_mean.needs, policy.needs)
+            for m in (features, policy.needs, boundary_mean.needs)
+            if m is not boundary_mean.needs or volume.channels.plain  # the mean is that of a plain channel
             for leaf in m.leaves()
             if isinstance(leaf, Declared)
         ]
@@ -418,7 +420,7 @@ class Rag(RunningGraph):
                 active_function=active_function,
                 mpf=mpf,
                 random=random,
-                on_epoch=lambda *_: bar.update() and None,
+                on_epoch=lambda *_: _advance(bar),
             )
 
     # -- private -------------------------------------------------------------------------------------------------
@@ -434,7 +436,7 @@ class Rag(RunningGraph):
             made = -1
             while made != 0 and bar.n < limit:
                 before = self.n_merges
-                super().agglomerate(threshold, max_merges=min(step, limit - bar.n))
+                super().agglomerate(threshold, max_merges=min(step, limit - int(bar.n)))
                 made = self.n_merges - before
                 bar.update(made)
 
@@ -456,6 +458,10 @@ class Rag(RunningGraph):
         return pairs, tree.priority[before:].tolist(), evaluation
 
 
+def _advance(bar: Any) -> None:
+    bar.update()
+
+
 def _same_shape(array: ArrayLike, labels: Labels, name: str) -> Labels:
     found = as_labels(array, name)
     if found.shape != labels.shape:
@@ -463,10 +469,11 @@ def _same_shape(array: ArrayLike, labels: Labels, name: str) -> Labels:
     return found
 
 
-def _normalized(image: Array) -> Array:
-    """Return the image scaled to 0 to 1, float32 or float64."""
+def _normalized(image: Array, mask: Array | None) -> Array:
+    """Return the image scaled to 0 to 1 within the mask, float32 or float64."""
     values = image.astype(np.result_type(image.dtype, np.float32), copy=False)
-    low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+    kept = values if mask is None else values[mask]
+    low, high = kept.min(initial=np.inf), kept.max(initial=-np.inf)
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 

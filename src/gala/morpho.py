@@ -50,7 +50,7 @@ def watershed(image: ArrayLike, seeds: ArrayLike | None = None, *, mask: ArrayLi
     Examples
     --------
     >>> watershed(np.array([[0, 0.5, 0.9, 0.4, 0.1, 0.2]]))
-    array([[1, 1, 1, 2, 2, 2]], dtype=int32)
+    array([[1, 1, 2, 2, 2, 2]], dtype=int32)
     """
     height = np.ascontiguousarray(_finite(image), dtype=np.float32)
     inside = None if mask is None else _fitting(height, mask, "mask").astype(bool)
@@ -61,12 +61,12 @@ def watershed(image: ArrayLike, seeds: ArrayLike | None = None, *, mask: ArrayLi
     if height.ndim in (2, 3):
         labels: Labels = native.watershed(height, starts, mask=inside)
         return labels
-    flooded: Array = segmentation.watershed(height, starts, mask=inside)
+    flooded: Array = segmentation.watershed(height, starts, mask=inside)  # type: ignore[no-untyped-call]  # not annotated
     return flooded.astype(np.int32, copy=False)
 
 
 def regional_minima(image: ArrayLike) -> Labels:
-    """Number the flat pieces of an image that are lower than all around them.
+    """Return the flat pieces of an image that are lower than all around them.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def regional_minima(image: ArrayLike) -> Labels:
     height = _finite(image)
     if height.min() == height.max():
         return np.ones(height.shape, dtype=np.int32)
-    lowest = morphology.local_minima(height, connectivity=height.ndim)
+    lowest = morphology.local_minima(height, connectivity=height.ndim)  # type: ignore[no-untyped-call]  # not annotated
     return _numbered(lowest, connectivity=height.ndim)
 
 
@@ -132,7 +132,7 @@ def relabel_connected(labels: ArrayLike, *, connectivity: int = 1) -> Labels:
 
 
 def _numbered(regions: Array, *, connectivity: int) -> Labels:
-    pieces: Array = measure.label(regions, background=0, connectivity=connectivity)
+    pieces: Array = measure.label(regions, background=0, connectivity=connectivity)  # type: ignore[no-untyped-call]  # not annotated
     return pieces.astype(np.int32, copy=False)
 
 

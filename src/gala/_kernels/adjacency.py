@@ -31,55 +31,78 @@ class Gathering(NamedTuple):
     empty: Floats  # (C,) the row of no voxels
 
 
+class Buffer(NamedTuple):
+    """Voxels on their way to cache rows."""
+
+    voxels: Ints  # (B,) positions in the image
+    owners: Ints  # (B,) the row that each goes to
+    values: Floats  # (B, C)
+    coords: Floats  # (B, ndim), or (0, 0) if they are not wanted
+
+
+class Walk(NamedTuple):
+    """What a pass keeps at hand about the row segment where it is, for K neighbours."""
+
+    differs: Ints  # (SEGMENT,) int32: not 0 where some neighbour is in another region
+    edge_voxels: Ints  # (SEGMENT,) the voxels where it is not; E of them
+    own: Ints  # (SEGMENT,) int32: their regions
+    others: Ints  # (K, SEGMENT) int32: the regions around them
+    is_new: Ints  # (SEGMENT,) int32: 1 where the region in one direction was in no direction before
+    chosen: Ints  # (SEGMENT,) those voxels, as places in `edge_voxels`
+
+
 class Block(NamedTuple):
     """A block of a volume as the pass walks it."""
 
     regions: Ints  # (P,) int32: the region of each voxel, with a border of one voxel around the block
     segments: Ints  # (S, 3): position in `regions`, position in `image`, length
     offsets: Ints  # (K,) from a voxel in `regions` to each of its neighbours
-    image: Array  # (V, C) float32 or float64
+    image: Array  # (V * C,) float32 or float64
+    n_channels: int
     shape: Ints  # (ndim,) of the block, or (0,) if coordinates are not wanted
     origin: Ints  # (ndim,) its first voxel in the volume
 
 
 @kernel
-def number_regions(labels: Labels, keep: Bools, background: Labels, out: Ints) -> Labels:
-    """Number the labels as they come, into `out`; return the label of each number.
+def number_regions(labels: Labels, keep: Bools, background: Labels, out: Ints, starts: Ints) -> Labels:
+    """Write the number of each voxel's label to `out`; return the label of each number, in the order of numbers.
 
-    `labels` and `out` have four dimensions, and so has `keep`, unless it is empty; voxels outside `keep`, or with
-    the one label in `background` (if any), are `NO_REGION`.
+    `labels`, shape (R, L), are rows of voxels, and row r goes to ``out[starts[r]:]``. Voxels where `keep`, of the
+    same shape or empty, is False, or with the one label in `background` (if any), get `NO_REGION`.
     """
     table = new_table(1024)
     found = np.empty(1024, dtype=np.uint64)
     n_found = 0
     masked = keep.size > 0
-    for i in range(labels.shape[0]):
-        for j in range(labels.shape[1]):
-            for k in range(labels.shape[2]):
-                previous = labels[i, j, k, 0]
-                region = NO_REGION - 1
-                for m in range(labels.shape[3]):
-                    label = labels[i, j, k, m]
-                    if masked and not keep[i, j, k, m]:
-                        out[i, j, k, m] = NO_REGION
-                        continue
-                    if label != previous or region < NO_REGION:
-                        previous = label
-                        if background.size > 0 and label == background[0]:
-                            region = NO_REGION
-                        else:
-                            slot = slot_of(table, np.uint64(label))
-                            if is_free(table, slot):
-                                if n_found == found.size:
-                                    found = np.concatenate((found, np.empty_like(found)))
-                                    table = grown_table(table)
-                                    slot = slot_of(table, np.uint64(label))
-                                table[slot, 0] = np.uint64(label)
-                                table[slot, 1] = np.uint64(n_found)
-                                found[n_found] = label
-                                n_found += 1
-                            region = np.int64(table[slot, 1])
-                    out[i, j, k, m] = region
+    for r in range(labels.shape[0]):
+        row = labels[r]
+        numbers = out[starts[r] : starts[r] + row.size]
+        # Room for all that the row may bring: arrays that never change in the inner loop make it four times as fast.
+        while n_found + row.size > found.size:
+            found = np.concatenate((found, np.empty_like(found)))
+            table = grown_table(table)
+        previous, region = row[0], NO_REGION - 1  # no region yet
+        for m in range(row.size):
+            label = row[m]
+            if label != previous or region < NO_REGION:
+                if masked and not keep[r, m]:
+                    continue  # its label may be that of no region
+                previous = label
+                if background.size > 0 and label == background[0]:
+                    region = NO_REGION
+                else:
+                    slot = slot_of(table, np.uint64(label))
+                    if is_free(table, slot):
+                        table[slot, 0] = np.uint64(label)
+                        table[slot, 1] = np.uint64(n_found)
+                        found[n_found] = label
+                        n_found += 1
+                    region = int(table[slot, 1])
+            numbers[m] = region
+        if masked:
+            for m in range(row.size):
+                if not keep[r, m]:
+                    numbers[m] = NO_REGION
     return found[:n_found].copy()
 
 
@@ -101,107 +124,57 @@ def gather_block(
     region_rows = np.empty((n_regions, of_regions.empty.size))
     region_rows[:] = of_regions.empty
     contact_rows = np.empty((max(1024, 4 * n_regions), of_contacts.empty.size))
+    contact_rows[:] = of_contacts.empty
     pairs = np.empty((contact_rows.shape[0], 2), dtype=np.int64)
     n_contacts = 0
     table = new_table(contact_rows.shape[0])
 
     n_around = block.offsets.size
-    n_buffer = _BUFFER + SEGMENT * n_around
-    voxels = np.empty(_BUFFER + SEGMENT, dtype=np.int64)
-    owners = np.empty(_BUFFER + SEGMENT, dtype=np.int64)
-    contact_voxels = np.empty(n_buffer, dtype=np.int64)
-    contact_owners = np.empty(n_buffer, dtype=np.int64)
-    values = np.empty((n_buffer, block.image.shape[1]))
-    coords = np.empty((n_buffer if block.shape.size > 0 else 0, block.shape.size))
+    room = new_buffer(_BUFFER + SEGMENT, block)
+    contact_room = new_buffer(_BUFFER + SEGMENT * n_around, block)
     n_voxels = 0
     n_contact_voxels = 0
-    recorded = np.empty((n_buffer if record else 0, 2), dtype=np.int64)
+    recorded = np.empty((contact_room.voxels.size if record else 0, 2), dtype=np.int64)
     n_recorded = 0
-
-    flags = np.empty(SEGMENT, dtype=np.int32)
-    edge_voxels = np.empty(SEGMENT, dtype=np.int64)
-    seen = np.empty(n_around, dtype=np.int64)
-    regions = block.regions
+    walk = Walk(
+        differs=np.empty(SEGMENT, dtype=np.int32),
+        edge_voxels=np.empty(SEGMENT, dtype=np.int64),
+        own=np.empty(SEGMENT, dtype=np.int32),
+        others=np.empty((n_around, SEGMENT), dtype=np.int32),
+        is_new=np.empty(SEGMENT, dtype=np.int32),
+        chosen=np.empty(SEGMENT, dtype=np.int64),
+    )
 
     for s in range(block.segments.shape[0]):
         first, voxel, length = block.segments[s, 0], block.segments[s, 1], block.segments[s, 2]
-
-        flags[:] = 0
-        for k in range(n_around):
-            around = first + block.offsets[k]
-            row = regions[first : first + length]
-            other = regions[around : around + length]
-            for j in range(length):
-                flags[j] |= row[j] ^ other[j]
-
-        n_edge_voxels = 0
-        for j in range(length):
-            region = regions[first + j]
-            voxels[n_voxels] = voxel + j
-            owners[n_voxels] = region
-            n_voxels += region >= 0
-            edge_voxels[n_edge_voxels] = j
-            n_edge_voxels += (region >= 0) & (flags[j] != 0)
-
-        for i in range(n_edge_voxels):
-            position = first + edge_voxels[i]
-            region = np.int64(regions[position])
-            n_seen = 0
-            for k in range(n_around):
-                other_region = np.int64(regions[position + block.offsets[k]])
-                if other_region == region:
-                    continue
-                if other_region < 0:
-                    if other_region == OUTSIDE:
-                        at_border[region] = True
-                    continue
-                is_new = True
-                for t in range(n_seen):
-                    is_new &= seen[t] != other_region
-                if not is_new:
-                    continue
-                seen[n_seen] = other_region
-                n_seen += 1
-                u, v = min(region, other_region), max(region, other_region)
-                key = (np.uint64(u) << np.uint64(32)) | np.uint64(v)
-                slot = slot_of(table, key)
-                if is_free(table, slot):
-                    if n_contacts == pairs.shape[0]:
-                        pairs = np.concatenate((pairs, np.empty_like(pairs)))
-                        contact_rows = np.concatenate((contact_rows, np.empty_like(contact_rows)))
-                        table = grown_table(table)
-                        slot = slot_of(table, key)
-                    table[slot, 0] = key
-                    table[slot, 1] = np.uint64(n_contacts)
-                    pairs[n_contacts, 0] = u
-                    pairs[n_contacts, 1] = v
-                    contact_rows[n_contacts] = of_contacts.empty
-                    n_contacts += 1
-                contact_voxels[n_contact_voxels] = voxel + edge_voxels[i]
-                contact_owners[n_contact_voxels] = np.int64(table[slot, 1])
-                n_contact_voxels += 1
+        row = block.regions[first : first + length]
+        n_edge_voxels = _find_edge_voxels(block, row, first, walk)
+        n_voxels = _add_row(block, row, voxel, room, n_voxels)
+        # Room for all that the segment may bring: arrays that never change in an inner loop make it twice as fast.
+        while n_contacts + n_edge_voxels * n_around > pairs.shape[0]:
+            pairs = np.concatenate((pairs, np.empty_like(pairs)))
+            contact_rows = np.concatenate((contact_rows, np.empty_like(contact_rows)))
+            contact_rows[n_contacts:] = of_contacts.empty
+            table = grown_table(table)
+        n_contacts, n_contact_voxels = _find_contacts(
+            voxel, n_edge_voxels, walk, table, pairs, n_contacts, contact_room, n_contact_voxels, at_border
+        )
 
         at_end = s == block.segments.shape[0] - 1
-        if n_voxels > _BUFFER - SEGMENT or at_end:
-            _join(block, of_regions, voxels, owners, n_voxels, values, coords, region_rows)
+        if n_voxels > _BUFFER or at_end:
+            _join(block, of_regions, room, n_voxels, region_rows)
             n_voxels = 0
         if n_contact_voxels > _BUFFER or at_end:
-            _join(
-                block,
-                of_contacts,
-                contact_voxels,
-                contact_owners,
-                n_contact_voxels,
-                values,
-                coords,
-                contact_rows,
-            )
+            for i in range(n_contact_voxels):
+                for c in range(block.n_channels):
+                    contact_room.values[i, c] = block.image[contact_room.voxels[i] * block.n_channels + c]
+            _join(block, of_contacts, contact_room, n_contact_voxels, contact_rows)
             if record:
                 while n_recorded + n_contact_voxels > recorded.shape[0]:
                     recorded = np.concatenate((recorded, np.empty_like(recorded)))
                 for i in range(n_contact_voxels):
-                    recorded[n_recorded + i, 0] = contact_owners[i]
-                    recorded[n_recorded + i, 1] = contact_voxels[i]
+                    recorded[n_recorded + i, 0] = contact_room.owners[i]
+                    recorded[n_recorded + i, 1] = contact_room.voxels[i]
                 n_recorded += n_contact_voxels
             n_contact_voxels = 0
 
@@ -215,41 +188,146 @@ def gather_block(
 
 
 @kernel
-def _join(
-    block: Block,
-    gathering: Gathering,
-    voxels: Ints,
-    owners: Ints,
+def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
+    """List the voxels of a row segment that have another neighbour, and their neighbours; return how many there are."""
+    differs = walk.differs
+    differs[:] = 0
+    for k in range(block.offsets.size):
+        around = first + block.offsets[k]
+        other_row = block.regions[around : around + row.size]
+        for j in range(row.size):
+            differs[j] |= row[j] ^ other_row[j]
+    n = 0
+    for j in range(row.size):
+        walk.edge_voxels[n] = j
+        n += (row[j] >= 0) & (differs[j] != 0)
+    for i in range(n):
+        walk.own[i] = row[walk.edge_voxels[i]]
+    for k in range(block.offsets.size):
+        around = first + block.offsets[k]
+        others = walk.others[k]
+        for i in range(n):
+            others[i] = block.regions[around + walk.edge_voxels[i]]
+    return n
+
+
+@kernel
+def _find_contacts(
+    voxel: int,
+    n_edge_voxels: int,
+    walk: Walk,
+    table: Array,
+    pairs: Ints,
+    n_contacts: int,
+    room: Buffer,
     n: int,
-    values: Floats,
-    coords: Floats,
-    rows: Floats,
-) -> None:
-    """Join `n` voxels into ``rows[owners]``: their count by itself, the other columns by the gather kernels."""
+    at_border: Bools,
+) -> tuple[int, int]:
+    """Add each contact of each edge voxel of a row segment to the `n` in `room`, direction by direction.
+
+    Contacts not met before are added to `table` and `pairs`. Returns how many contacts there are, and how many
+    voxels in `room`.
+    """
+    own, is_new = walk.own, walk.is_new
+    for k in range(walk.others.shape[0]):
+        others = walk.others[k]
+        for i in range(n_edge_voxels):
+            is_new[i] = (others[i] != own[i]) & (others[i] != NO_REGION)
+        for before in range(k):
+            others_before = walk.others[before]
+            for i in range(n_edge_voxels):
+                is_new[i] &= others[i] != others_before[i]
+        n_chosen = 0
+        for i in range(n_edge_voxels):
+            walk.chosen[n_chosen] = i
+            n_chosen += is_new[i]
+        last_key, contact = -1, -1
+        for c in range(n_chosen):
+            i = walk.chosen[c]
+            if others[i] == OUTSIDE:
+                at_border[own[i]] = True
+                continue
+            key = (int(min(own[i], others[i])) << 32) | int(max(own[i], others[i]))
+            if key != last_key:
+                last_key = key
+                slot = slot_of(table, np.uint64(key))
+                if is_free(table, slot):
+                    table[slot, 0] = np.uint64(key)
+                    table[slot, 1] = np.uint64(n_contacts)
+                    pairs[n_contacts, 0] = key >> 32
+                    pairs[n_contacts, 1] = key & 0xFFFFFFFF
+                    n_contacts += 1
+                contact = int(table[slot, 1])
+            room.voxels[n] = voxel + walk.edge_voxels[i]
+            room.owners[n] = contact
+            n += 1
+    return n_contacts, n
+
+
+@kernel
+def new_buffer(size: int, block: Block) -> Buffer:
+    """Return room for `size` voxels of a block."""
+    return Buffer(
+        np.empty(size, dtype=np.int64),
+        np.empty(size, dtype=np.int64),
+        np.empty((size, block.n_channels)),
+        np.empty((size if block.shape.size > 0 else 0, block.shape.size)),
+    )
+
+
+@kernel
+def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
+    """Add the voxels of a row segment that lie in regions to the `n` in `room`; return how many there are then."""
+    n_channels = block.n_channels
+    values = room.values.reshape(room.values.size)
+    lowest = row[0]
+    for j in range(row.size):
+        lowest = min(lowest, row[j])
+    if lowest >= 0:
+        owners, voxels = room.owners[n : n + row.size], room.voxels[n : n + row.size]
+        for j in range(row.size):
+            owners[j] = row[j]
+        for j in range(row.size):
+            voxels[j] = voxel + j
+        own_values = values[n * n_channels : (n + row.size) * n_channels]
+        image = block.image[voxel * n_channels : (voxel + row.size) * n_channels]
+        for i in range(image.size):
+            own_values[i] = image[i]
+        return n + row.size
+    for j in range(row.size):
+        if row[j] >= 0:
+            room.voxels[n] = voxel + j
+            room.owners[n] = row[j]
+            for c in range(n_channels):
+                room.values[n, c] = block.image[(voxel + j) * n_channels + c]
+            n += 1
+    return n
+
+
+@kernel
+def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
+    """Join the first `n` voxels of `room` into `rows`: their count here, other columns by the gather kernels."""
+    owners = room.owners[:n]
     i = 0
     while i < n:
-        owner = owners[i]
         start = i
-        while i < n and owners[i] == owner:
+        while i < n and owners[i] == owners[start]:
             i += 1
-        rows[owner, 0] += i - start
-    for i in range(n):
-        for c in range(values.shape[1]):
-            values[i, c] = block.image[voxels[i], c]
+        rows[owners[start], 0] += i - start
     n_coords = n if block.shape.size > 0 else 0
     for i in range(n_coords):
-        rest = voxels[i]
+        rest = room.voxels[i]
         for axis in range(block.shape.size - 1, -1, -1):
-            coords[i, axis] = block.origin[axis] + rest % block.shape[axis]
+            room.coords[i, axis] = block.origin[axis] + rest % block.shape[axis]
             rest //= block.shape[axis]
     for s in range(gathering.steps.shape[0]):
         step = gathering.steps[s]
         gathering.kernels[step[0]](
             gathering.params[step[2] : step[3]],
             gathering.channels[step[4] : step[5]],
-            values[:n],
-            coords[:n_coords],
-            owners[:n],
+            room.values[:n],
+            room.coords[:n_coords],
+            owners,
             step[1],
             rows,
         )

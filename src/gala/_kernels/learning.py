@@ -83,13 +83,13 @@ def true_rand_change(overlaps: Bags, a: int, b: int, total: float) -> float:
             right += overlaps.amount[i] * overlaps.amount[j]
         i, j = _advance(overlaps, i, j)
     wrong = overlaps.total[a] * overlaps.total[b] - right
-    return (right - wrong) / max(total * (total - 1) / 2, 1.0)
+    return float((right - wrong) / max(total * (total - 1) / 2, 1.0))
 
 
 @kernel
 def x_log_x(x: float) -> float:
     """Return ``x * log2(x)``, 0 at 0."""
-    return x * np.log2(x) if x > 0 else 0.0
+    return float(x * np.log2(x)) if x > 0 else 0.0
 
 
 @kernel
@@ -139,7 +139,7 @@ def learn(
             describe_edge(state, program, touched, x)
             priority = score(model, x, scratch)
             if np.isnan(priority):
-                return touched
+                return int(touched)
             set_priority(state, touched, priority, np.inf)
 
 

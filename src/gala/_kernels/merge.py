@@ -92,7 +92,7 @@ def link_contacts(state: State) -> Array:
 def find_contact(state: State, u: int, v: int) -> int:
     """Return the contact of two regions, or -1."""
     slot = slot_of(state.table, key_of(u, v))
-    return -1 if is_free(state.table, slot) else np.int64(state.table[slot, 1])
+    return -1 if is_free(state.table, slot) else int(state.table[slot, 1])
 
 
 @kernel
@@ -140,7 +140,7 @@ def pop_edge(state: State, threshold: float) -> int:
         if current:
             state.low[e] = np.inf
             if may_merge(state, e):
-                return e
+                return int(e)
             state.priority[e] = np.inf
     return NOTHING
 
@@ -198,7 +198,7 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
                 state.ends[e, side] = keep
                 _link(state, half, keep)
             else:
-                state.touched[n_touched] = _join_contacts(state, np.int64(state.table[slot, 1]), e, slot, keep, other)
+                state.touched[n_touched] = _join_contacts(state, int(state.table[slot, 1]), e, slot, keep, other)
                 n_touched += 1
         half = next_half
     state.head[gone] = -1
@@ -276,7 +276,7 @@ def agglomerate(
             describe_edge(state, program, touched, x)
             priority = score(model, x, scratch)
             if np.isnan(priority):
-                return touched
+                return int(touched)
             set_priority(state, touched, priority, threshold)
     return -1
 

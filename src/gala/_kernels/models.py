@@ -20,11 +20,14 @@ GAUSSIAN = 2  # two classes of independent normal features
 FOREST = 3  # mean over trees
 BOOSTED = 4  # logistic function of a sum over trees
 
-# Ten trees are walked at a time, so that the processor waits for ten nodes at once.
+# Ten trees are walked at a time, so that the processor waits for ten nodes at once: 1.70 µs per row against 7.6 one
+# by one, 1.87 by 8, 1.77 by 12 or 16 (100 trees, 33 k nodes, November 2026). Their positions are variables, as an
+# array of ten costs 25 % more.
 LANES = 10
 
-# Go to `child` if x[feature] <= threshold, else to the node after it. A leaf is its own child, its threshold
-# infinite.
+# Go to `child` if x[feature] <= threshold, else to the node after it. A leaf is its own child, its threshold infinite.
+# Thresholds as float32 would be 7 % faster, but are not enough for histogram boosting. Positions are unsigned, for
+# which Numba leaves out its test for negative ones: 1.4 times as fast.
 NODE = np.dtype([("threshold", np.float64), ("child", np.uint32), ("feature", np.uint32)], align=True)
 
 

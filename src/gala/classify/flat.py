@@ -221,7 +221,7 @@ def _lay_histogram_boosted(estimator: Any) -> Model | None:
 def _lay_linear(estimator: Any) -> Model | None:
     if getattr(estimator, "multi_class", None) == "multinomial":  # only in old versions; not a logistic function
         return None
-    return _model(LINEAR, estimator, baseline=float(estimator.intercept_[0]), weights=estimator.coef_)
+    return _model(LINEAR, estimator, baseline=np.ravel(estimator.intercept_).item(), weights=estimator.coef_)
 
 
 def _lay_gaussian(estimator: Any) -> Model:

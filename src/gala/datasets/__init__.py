@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "example": ["read_example", "write_example"],
         "em": ["ExampleVolume", "synthetic"],
+        "example": ["read_example", "synthetic_pair", "write_example"],
     },
 )

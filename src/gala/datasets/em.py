@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from gala._types import Array, Bools, Labels
+from gala._types import Array, Labels
 from gala.datasets.neurites import blurred, contour, grow
 from gala.datasets.noise import grain, smooth_noise
 from gala.errors import SettingError, ShapeError
@@ -81,7 +81,8 @@ def _photograph(
     """Return grey values: bright cytoplasm, dark membranes and organelles."""
     stain = 175 + 8 * smooth_noise(random, membrane.shape, 6)
     grey = stain - 110 * membrane - 75 * filling - 40 * skin + 8 * texture + 12 * noise
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    visible: Array = np.clip(grey, 0, 255).astype(np.uint8)
+    return visible
 
 
 def _boundary_map(
@@ -92,12 +93,13 @@ def _boundary_map(
     sureness = 0.45 + 0.55 * _step(3 * smooth_noise(random, shape, 14) + 0.9)
     sureness *= _step(6 * smooth_noise(random, shape, 5) + 15)  # gaps
     wrong = 0.7 + 0.12 * smooth_noise(random, shape, 12)
-    p = membrane * sureness
+    p: Array = membrane * sureness
     np.maximum(p, skin * np.clip(wrong, 0, 1), out=p)
-    np.maximum(p, filling * (0.4 + 0.15 * texture), out=p)
+    np.maximum(p, filling * (0.3 + 0.15 * texture), out=p)
     np.maximum(p, 0.3 * (1 - filling) * (texture - 1), out=p)  # vesicles
     p += 0.05 * noise * (0.3 + p)
-    return np.clip(p, 0, 1, out=p)
+    np.clip(p, 0, 1, out=p)
+    return p
 
 
 def _four_channels(p1: Array, skin: Array, filling: Array, texture: Array, noise: Array) -> Array:
@@ -120,8 +122,9 @@ def _superpixels(p1: Array) -> Labels:
 
 
 def _step(x: Array) -> Array:
-    """Return x squeezed into 0 to 1."""
-    return 1 / (1 + np.exp(-x))
+    """Return `x` squeezed into 0 to 1."""
+    squeezed: Array = 1 / (1 + np.exp(-x))
+    return squeezed
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -67,8 +67,9 @@ def contour(regions: Array) -> Bools:
 
 def blurred(mask: Bools, sigma: float) -> Array:
     """Return the mask as float32, blurred by a Gaussian."""
-    image = mask.astype(np.float32)
-    return ndimage.gaussian_filter(image, sigma, output=image)
+    image: Array = mask.astype(np.float32)
+    ndimage.gaussian_filter(image, sigma, output=image)
+    return image
 
 
 def _walk(random: np.random.Generator, shape: tuple[int, ...]) -> _Paths:
@@ -84,7 +85,7 @@ def _walk(random: np.random.Generator, shape: tuple[int, ...]) -> _Paths:
     points = start + way - way[:, _n_points // 2, None]
     size = random.standard_normal((n_paths, 1)) + 0.3 * _along(random, n_paths)
     calibre = np.digitize(size, [-0.3, 0.4, 0.9, 1.5])
-    in_organelle = (_along(random, n_paths) > 0) & (calibre >= 2)
+    in_organelle = (_along(random, n_paths) > -0.2) & (calibre >= 2)
     owner = np.broadcast_to(np.arange(n_paths)[:, None], calibre.shape)
     inside = ((points > -_margin) & (points < span - _margin)).all(axis=-1)
     return _Paths(points[inside], owner[inside], calibre[inside], in_organelle[inside])

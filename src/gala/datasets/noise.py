@@ -30,15 +30,15 @@ def smooth_noise(random: np.random.Generator, shape: tuple[int, ...], scale: flo
         t = (position - start).astype(np.float32)
         weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3)
         column = [-1 if a == axis else 1 for a in range(len(shape))]
-        knots = (out.take(start + k, axis) * (w / 6).reshape(column) for k, w in enumerate(weights))
-        out = sum(knots, start=np.float32(0))
+        knots = [out.take(start + k, axis) * (w / 6).reshape(column) for k, w in enumerate(weights)]
+        out = knots[0] + knots[1] + knots[2] + knots[3]
     out /= np.float32(_spline_power ** (len(shape) / 2))
     return out
 
 
 def grain(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Draw float32 noise of mean 0 and variance about 1, correlated between neighbours only."""
-    noise = random.standard_normal(shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, 0.7, output=noise)
+    noise: Array = random.standard_normal(shape, dtype=np.float32)
+    ndimage.gaussian_filter(noise, 0.7, output=noise)
     noise /= noise.std() or 1
     return noise

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from gala._kernels import learning, merge
-from gala._kernels.containers import Bags
+from gala._kernels.containers import Bags, pour
 from gala._kernels.learning import Examples, Truths
 from gala._kernels.models import new_scratch
 from gala._types import Array, ArrayLike, Classifier, Floats, Ints
 from gala.classify.training import concatenate_data_elements, unique_learning_data_elements
 from gala.engine.policy import as_policy, boundary_mean, classifier_probability, random_priority
 from gala.engine.running import RunningGraph
-from gala.engine.state import copy_arrays, live_contacts, overlap_bags
+from gala.engine.state import chain, copy_arrays, live_contacts, live_regions, overlap_bags
 from gala.errors import LabelError, SettingError, ShapeError
 from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
@@ -86,8 +86,12 @@ class Schedule:
 def check_truths(truths: ArrayLike | Sequence[ArrayLike], volume: Volume) -> list[Array]:
     """Return one or several truths as a list of label images that fit the volume."""
     shape = volume.labels.shape
-    several = isinstance(truths, (list, tuple)) and np.ndim(truths[0]) == len(shape) if len(shape) else False
-    found = [as_labels(truth, "truth") for truth in (truths if several else [truths])]  # type: ignore[union-attr]  # several only if a sequence
+    given: list[Any] = [truths]
+    if isinstance(truths, (list, tuple)) and (not truths or np.ndim(truths[0]) == len(shape)):
+        given = list(truths)
+    found = [as_labels(truth, "truth") for truth in given]
+    if not found:
+        raise ShapeError("truth must be a label image, or a list of them; got an empty list.")
     for truth in found:
         if truth.shape != shape:
             raise ShapeError(f"truth must have the shape of the labels, {shape}; got {truth.shape}.")
@@ -97,7 +101,7 @@ def check_truths(truths: ArrayLike | Sequence[ArrayLike], volume: Volume) -> lis
 
 
 def truths_of(g: RunningGraph, truths: Sequence[Array]) -> Truths:
-    """Return how the regions of `g`, before any merge, overlap with each truth."""
+    """Return how the regions of `g`, as they are now, overlap with each truth."""
     if g.volume is None:
         raise SettingError("learning compares voxels; the graph must have its volume.")
     bags = [overlap_bags(g.graph, g.volume, truth, n_threads=g.n_threads) for truth in truths]
@@ -111,6 +115,10 @@ def truths_of(g: RunningGraph, truths: Sequence[Array]) -> Truths:
     ]
     together = Bags(*(np.concatenate(arrays) for arrays in zip(*shifted, strict=True)))
     totals = np.array([bag.total.sum() for bag in bags])
+    for region in live_regions(g.state).tolist():
+        for leaf in chain(g.state.next_leaf, region)[1:]:
+            for first in range(0, len(together.head), g.graph.n_regions):
+                pour(together, first + region, first + leaf)
     return Truths(together, totals, g.graph.n_regions, float(g.graph.sizes.sum()))
 
 
@@ -120,6 +128,8 @@ def learn_flat(g: RunningGraph, truths: Truths, feature_map: Null) -> TrainingSe
     X = g.describe(feature_map, contacts)
     examples = _room(len(contacts), X.shape[1], Schedule())
     learning.write_examples(g.state, truths, examples, contacts)
+    frozen = g.state.frozen_contact[contacts] | g.state.frozen_region[g.state.ends[contacts]].any(axis=1)
+    examples.y[frozen] = learning.KEEP_APART
     return TrainingSet(X, examples.y, examples.w, g.pairs_of(contacts))
 
 
@@ -258,7 +268,7 @@ def _learn_by_calls(g: RunningGraph, truths: Truths, feature_map: Null, schedule
         keep, gone = (u, v) if g.state.node[u] >= 0 else (v, u)
         for number in range(len(truths.totals)):
             first = number * truths.n_regions
-            learning.pour(truths.overlaps, first + keep, first + gone)
+            pour(truths.overlaps, first + keep, first + gone)
     X = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
     y = np.concatenate([example.y for example in parts] or [np.empty((0, 3))])
     w = np.concatenate([example.w for example in parts] or [np.empty((0, 2))])
@@ -278,8 +288,9 @@ def _room(n: int, n_features: int, schedule: Schedule) -> Examples:
 
 
 def _with_more_room(examples: Examples) -> Examples:
-    arrays = {name: getattr(examples, name) for name in ("X", "y", "w", "merges")}
-    return examples._replace(**{name: np.concatenate([a, np.empty_like(a)]) for name, a in arrays.items()})
+    arrays = (examples.X, examples.y, examples.w, examples.merges)
+    X, y, w, merges = (np.concatenate([array, np.empty_like(array)]) for array in arrays)
+    return examples._replace(X=X, y=y, w=w, merges=merges)
 
 
 def _sample(data: TrainingSet, max_num_samples: float, random: np.random.Generator) -> TrainingSet:

@@ -153,7 +153,7 @@ class ClassifierPolicy(_Callable):
 class FunctionPolicy(_Callable):
     """A policy that is a function of the running graph and edges: ``function(g, edges) -> priorities``."""
 
-    def __init__(self, function: Callable[[Any, Array], ArrayLike]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __repr__(self) -> str:
@@ -167,8 +167,6 @@ class FunctionPolicy(_Callable):
 
 class PairPolicy(FunctionPolicy):
     """A policy that is a function of the running graph and two regions: ``function(g, u, v) -> priority``."""
-
-    function: Callable[..., Any]
 
     def _priorities(self, g: RunningGraph, edges: Array) -> Floats:
         priorities = [self.function(g, u, v) for u, v in edges.tolist()]

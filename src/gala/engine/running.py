@@ -24,7 +24,7 @@ from gala.engine.state import (
 )
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
-from gala.features.base import Composite, Declared, Null
+from gala.features.base import Composite, Declared, Null, Pair
 from gala.features.program import build_program, is_declared, output_names
 from gala.graph.build import Volume, VoxelLists, contact_voxels, region_voxels
 from gala.graph.regions import RegionGraph
@@ -267,14 +267,17 @@ class RunningGraph:
 
     def merge_regions(self, u: int, v: int, priority: float, threshold: float = np.inf) -> int:
         """Merge two regions, given by a leaf each, and score again what changed; return the new node."""
-        caches = self._before_merge(u, v)
+        joined = self._join_caches(u, v)
         keep = merge.merge_regions(self.state, u, v, priority, self.rescore_all)
         self._region_of[self.graph.n_regions + self.n_merges - 1] = keep
-        self._after_merge(caches)
+        if joined is not None:
+            self._keep_caches(*joined)
         touched = self.state.touched[: self.state.counters[merge.N_TOUCHED]].astype(np.int64)
         if self._scored:
+            self._scored = False  # if the policy fails now, all are scored again
             for contact, value in zip(touched, self._new_priorities(touched), strict=True):
                 merge.set_priority(self.state, contact, value, threshold)
+            self._scored = True
         return int(self.names[self.graph.n_regions + self.n_merges - 1])
 
     def follow_merges(self) -> None:
@@ -285,12 +288,14 @@ class RunningGraph:
     def check_priority(self, contact: int) -> None:
         """Raise PolicyError if a compiled loop stopped at `contact` because its priority was NaN."""
         if contact >= 0:
+            self._scored = False
             raise not_a_priority(repr(self.policy), *self.pairs_of(np.array([contact]))[0])
 
     def copy(self) -> RunningGraph:
         """Return a graph that goes on from here by itself."""
         other = copy.copy(self)
         other.state = copy_arrays(self.state)
+        other.random = copy.deepcopy(self.random)
         other._region_of = self._region_of.copy()
         other._caches = copy.deepcopy(self._caches)
         return other
@@ -299,7 +304,7 @@ class RunningGraph:
 
     def node_of(self, n: int) -> int:
         """Return the node of the merge tree that goes by the number `n`."""
-        node = int(np.searchsorted(self.names, n))
+        node = int(np.searchsorted(self.names, int(n)))
         if node >= self.graph.n_regions + self.n_merges or self.names[node] != n:
             raise LabelError(f"there is no region {n}, and there never was.")
         return node
@@ -308,7 +313,7 @@ class RunningGraph:
         """Return where region `n` is in the state's arrays."""
         node = self.node_of(n)
         region = int(self._region_of[node])
-        if self.state.node[region] != node:
+        if region >= self.graph.n_regions or self.state.node[region] != node:
             raise KeyError(f"region {n} is part of a larger one.")
         return region
 
@@ -381,36 +386,42 @@ class RunningGraph:
                 self._caches["contact", int(contact)] = manager.create_edge_cache(self, u, v)
         return self._caches
 
-    def _before_merge(self, u: int, v: int) -> tuple[int, int, dict[int, tuple[int, int]]] | None:
-        """Return what hand-written managers need to know: names of both regions, and their shared contacts."""
-        if self._caches is None and not self._is_hand_written():
-            return None
-        self._manager_caches()
-        neighbors = [{self._other(c, r): c for c in contacts_of(self.state, r)} for r in (u, v)]
-        shared = {other: (c, neighbors[1][other]) for other, c in neighbors[0].items() if other in neighbors[1]}
-        first, second = self.names[self.state.node[[u, v]]].tolist()
-        return first, second, shared
+    def _join_caches(self, u: int, v: int) -> tuple[Any, dict[Pair, Any]] | None:
+        """Have a hand-written manager join the caches of two regions that are about to merge.
 
-    def _after_merge(self, before: tuple[int, int, dict[int, tuple[int, int]]] | None) -> None:
-        """Have the hand-written manager join the caches of what has become one."""
-        if before is None or self._caches is None:
-            return
-        first, second, shared = before
-        manager, caches = self.feature_manager, self._caches
-        new = int(self.names[self.graph.n_regions + self.n_merges - 1])
-        dst, src = caches.pop(first), caches.pop(second)
+        Return the cache of the new region, and those of contacts by the two contacts that become one.
+        """
+        if not self._is_hand_written():
+            return None
+        manager, caches = self.feature_manager, self._manager_caches()
+        first, second = self.names[self.state.node[[u, v]]].tolist()
+        dst, src = caches[first], caches[second]
         updated = manager.update_node_cache(self, first, second, dst, src)
-        caches[new] = dst if updated is None else updated
-        for other, pair in shared.items():
+        of_region = dst if updated is None else updated
+        of_contacts = {}
+        neighbors = [{self._other(c, r): c for c in contacts_of(self.state, r)} for r in (u, v)]
+        for other in neighbors[0].keys() & neighbors[1].keys():
             c = int(self.names[self.state.node[other]])
-            dst, src = (caches.pop(("contact", contact)) for contact in pair)
+            pair = neighbors[0][other], neighbors[1][other]
+            dst, src = (caches["contact", contact] for contact in pair)
             updated = manager.update_edge_cache(self, (first, c), (second, c), dst, src)
-            lives_on = next(contact for contact in pair if self.state.ends[contact, 0] >= 0)
-            caches["contact", lives_on] = dst if updated is None else updated
+            of_contacts[pair] = dst if updated is None else updated
+        return of_region, of_contacts
+
+    def _keep_caches(self, of_region: Any, of_contacts: dict[Pair, Any]) -> None:
+        """Keep the caches that were joined, now that the merge has been made."""
+        caches = self._manager_caches()
+        for child in self.state.children[self.n_merges - 1]:
+            del caches[int(self.names[child])]
+        caches[int(self.names[self.graph.n_regions + self.n_merges - 1])] = of_region
+        for pair, cache in of_contacts.items():
+            gone, lives_on = sorted(pair, key=lambda contact: int(self.state.ends[contact, 0]))
+            del caches["contact", gone]
+            caches["contact", lives_on] = cache
 
     def _is_hand_written(self) -> bool:
         return not is_declared(self.feature_manager)
 
     def _other(self, contact: int, region: int) -> int:
         u, v = self.state.ends[contact].tolist()
-        return v if u == region else u
+        return int(v if u == region else u)

@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from gala._kernels import merge
-from gala._kernels.containers import Bags
+from gala._kernels.containers import Bags, new_table
 from gala._kernels.merge import State
-from gala._types import Array, Bools, Ints, Labels
+from gala._types import Array, Bools, Floats, Ints, Labels
 from gala.evaluate.contingency import count_overlaps
 from gala.graph.build import Volume
 from gala.graph.caches import Join
@@ -59,7 +59,7 @@ def overlap_bags(graph: RegionGraph, volume: Volume, other: Labels, *, n_threads
     head[first_of] = first
     following = np.arange(1, len(label) + 1)
     following[np.flatnonzero(np.diff(regions, append=-1))] = -1
-    total = np.bincount(regions, weights=amount, minlength=graph.n_regions)
+    total: Floats = np.bincount(regions, weights=amount, minlength=graph.n_regions).astype(np.float64)
     return Bags(head, following, label, amount, total)
 
 
@@ -93,7 +93,7 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         following=np.empty(2 * e, dtype=ints),
         preceding=np.empty(2 * e, dtype=ints),
         degree=np.empty(n, dtype=ints),
-        table=merge.new_table(1),
+        table=new_table(1),
         heap_priority=np.empty(2 * e + 16),
         heap_key=np.empty(2 * e + 16, dtype=np.int64),
         rank=np.arange(e),
@@ -105,7 +105,8 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
 
 def copy_arrays(arrays: Arrays) -> Arrays:
     """Return a copy that shares no array with the original."""
-    return arrays._make(copy_arrays(a) if isinstance(a, Bags) else a.copy() for a in arrays)
+    copies = (copy_arrays(a) if isinstance(a, Bags) else a.copy() for a in arrays)
+    return type(arrays)(*copies)  # type: ignore[arg-type]  # of the types of the originals
 
 
 def live_contacts(state: State) -> Ints:

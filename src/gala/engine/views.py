@@ -30,11 +30,22 @@ class Attributes(Mapping[str, Any]):
         return f"<attributes {', '.join(self)}>"
 
 
-class NodeView(Mapping[int, Attributes]):
-    """The regions that are there: ``g.nodes[u]["size"]``, ``list(g.nodes)``, ``u in g.nodes``, ``g.nodes()``."""
+class _View(Mapping[Any, Attributes]):
+    """A mapping of what is in a running graph; to ask whether something else is in it is no error."""
 
     def __init__(self, g: RunningGraph) -> None:
         self._g = g
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
+
+
+class NodeView(_View):
+    """The regions that are there: ``g.nodes[u]["size"]``, ``list(g.nodes)``, ``u in g.nodes``, ``g.nodes()``."""
 
     def __getitem__(self, n: int) -> Attributes:
         g = self._g
@@ -62,15 +73,14 @@ class NodeView(Mapping[int, Attributes]):
         return list(self)
 
 
-class EdgeView(Mapping[tuple[int, int], Attributes]):
-    """The edges that are there: ``g.edges[u, v]["boundary"]``, ``(u, v) in g.edges``, ``list(g.edges)``, ``g.edges()``."""
-
-    def __init__(self, g: RunningGraph) -> None:
-        self._g = g
+class EdgeView(_View):
+    """The edges that are there: ``g.edges[u, v]["boundary"]``, ``(u, v) in g.edges``, ``g.edges()``."""
 
     def __getitem__(self, pair: tuple[int, int]) -> Attributes:
         g, (u, v) = self._g, pair
         if g.border in (u, v):
+            if not g.at_volume_boundary(v if u == g.border else u):
+                raise KeyError(f"regions {u} and {v} do not touch.")
             return Attributes({"boundary": lambda: g.boundary(u, v), "weight": lambda: float("inf")})
         contact = g.find_contact(u, v)
         return Attributes(
@@ -81,13 +91,6 @@ class EdgeView(Mapping[tuple[int, int], Attributes]):
                 Null.default_cache: lambda: g.edge_cache(u, v),
             }
         )
-
-    def __contains__(self, pair: object) -> bool:
-        try:
-            self[pair]  # type: ignore[index]  # what is no pair is not in the graph
-        except (KeyError, TypeError, ValueError):
-            return False
-        return True
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._g.edge_names())

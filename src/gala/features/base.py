@@ -27,10 +27,21 @@ Caches: TypeAlias = list[Any]
 class FeatureGraph(Protocol):
     """What a feature manager may ask of the graph that it describes."""
 
-    channels: Channels
-    ndim: int
-    nodes: Mapping[int, Mapping[str, Any]]
-    edges: Mapping[Pair, Mapping[str, Any]]
+    @property
+    def channels(self) -> Channels:
+        """Which channels of the image mean what."""
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of the volume."""
+
+    @property
+    def nodes(self) -> Mapping[int, Mapping[str, Any]]:
+        """The regions and what is known of each."""
+
+    @property
+    def edges(self) -> Mapping[Pair, Mapping[str, Any]]:
+        """The contacts and what is known of each."""
 
     def extent(self, n: int) -> Ints:
         """Return the voxels of region `n`, positions in the raveled volume."""

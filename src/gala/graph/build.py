@@ -7,8 +7,9 @@ shape alone: the result is the same, byte for byte, for any number of threads.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,7 +35,7 @@ _TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at 
 
 
 class _Leaves(Protocol):
-    def leaves(self) -> Iterator[Declaration]: ...
+    def leaves(self) -> Iterator[Any]: ...
 
 
 class Volume(NamedTuple):
@@ -188,7 +189,7 @@ def check_volume(
 
 def slabs_of(shape: tuple[int, ...]) -> list[range]:
     """Return the planes of each slab of a volume; they depend on its shape alone."""
-    plane = int(np.prod(shape[1:]))
+    plane = math.prod(shape[1:])
     n_planes = max(1, SLAB_VOXELS // max(plane, 1))
     return [range(first, min(first + n_planes, shape[0])) for first in range(0, shape[0], n_planes)]
 
@@ -219,11 +220,12 @@ def map_labels(
 
     def map_slab(planes: range) -> None:
         part = slice(planes.start, planes.stop)
-        numbers = np.empty((1,) * (4 - labels.ndim) + out[part].shape, dtype=np.int32)
-        found = _number(labels[part], None if mask is None else mask[part], background, numbers)
+        numbers = np.empty(out[part].size, dtype=np.int32)
+        starts = np.arange(0, numbers.size, labels.shape[-1])
+        found = _number(labels[part], None if mask is None else mask[part], background, numbers, starts)
         lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
         lookup[:-1] = values[np.searchsorted(keys, found.astype(keys.dtype))]
-        np.take(lookup, numbers.reshape(out[part].shape), out=out[part], mode="wrap")
+        out[part] = lookup[numbers.reshape(out[part].shape)]
 
     map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)
     return out
@@ -243,7 +245,7 @@ def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None 
     count = CacheSpec.sums("count")
     nothing = _gathering([], count, volume.channels, volume.labels.ndim, kind="region_channels")
     keys = pack(graph.edges)
-    plane = int(np.prod(volume.labels.shape[1:]))
+    plane = math.prod(volume.labels.shape[1:])
 
     def list_slab(planes: range) -> Ints:
         found, block = _block(volume, planes)
@@ -319,14 +321,13 @@ def _gathering(
     )
 
 
-def _number(labels: Labels, mask: Array | None, background: int | None, out: Array) -> Labels:
-    """Number the labels of a slab into `out`, of four dimensions; return the label of each number."""
-    width = np.uint32 if labels.dtype.itemsize <= 4 else np.uint64
-    shape = out.shape
-    numbered = np.ascontiguousarray(labels, dtype=width).reshape(shape)
-    keep = np.empty((0, 0, 0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(shape)
+def _number(labels: Labels, mask: Array | None, background: int | None, out: Ints, starts: Ints) -> Labels:
+    """Write the number of each voxel's label to `out`, rows at `starts`; return the label of each number."""
+    width: Any = np.uint32 if labels.dtype.itemsize <= 4 else np.uint64
+    rows: Labels = np.ascontiguousarray(labels, dtype=width).reshape(-1, labels.shape[-1])
+    keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
-    return number_regions(numbered, keep, np.array([background] if fits else [], dtype=width), out)
+    return number_regions(rows, keep, np.array([background] if fits else [], dtype=width), out, starts)
 
 
 def _block(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
@@ -334,43 +335,46 @@ def _block(volume: Volume, planes: range, *, wants_coords: bool = False) -> tupl
     labels, ndim = volume.labels, volume.labels.ndim
     shape = (len(planes), *labels.shape[1:])
     below, above = int(planes.start > 0), int(planes.stop < labels.shape[0])
-    padded = np.full([n + 2 for n in shape], OUTSIDE, dtype=np.int32)
     seen = slice(planes.start - below, planes.stop + above)
-    inside = padded[(slice(1 - below, len(planes) + 1 + above), *[slice(1, -1)] * (ndim - 1))]
+    padded = np.full([n + 2 for n in shape], OUTSIDE, dtype=np.int32)
+    strides = np.array(padded.strides) // padded.itemsize
+    starts = _row_starts((shape[0] + below + above, *shape[1:]), strides)
+    starts -= below * strides[0]
     found = _number(
-        labels[seen],
-        None if volume.mask is None else volume.mask[seen],
-        volume.background,
-        inside.reshape((1,) * (4 - ndim) + inside.shape) if ndim == 4 else inside[(np.newaxis,) * (4 - ndim)],
+        labels[seen], None if volume.mask is None else volume.mask[seen], volume.background, padded.reshape(-1), starts
     )
     values = volume.image[planes.start : planes.stop]
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
     origin = np.zeros(ndim, dtype=np.int64)
     origin[0] = planes.start
-    strides = np.array(padded.strides) // padded.itemsize
     block = Block(
-        regions=padded.ravel(),
+        regions=padded.reshape(-1),
         segments=_segments(shape, strides),
         offsets=np.array(volume.offsets, dtype=np.int64) @ strides,
-        image=np.ascontiguousarray(values).reshape(-1, values.shape[-1]) if values.shape[-1] else _no_channels(shape),
+        image=np.ascontiguousarray(values).reshape(-1),
+        n_channels=values.shape[-1],
         shape=np.array(shape if wants_coords else (), dtype=np.int64),
         origin=origin,
     )
     return found, block
 
 
-def _no_channels(shape: tuple[int, ...]) -> Array:
-    return np.empty((int(np.prod(shape)), 0), dtype=np.float32)
+def _row_starts(shape: tuple[int, ...], strides: Ints) -> Ints:
+    """Return where each row of a block begins in the padded block, in the order of rows."""
+    leading = np.indices(shape[:-1]).reshape(len(shape) - 1, math.prod(shape[:-1]))
+    starts: Ints = (leading + 1).T @ strides[:-1] + 1
+    return starts
 
 
 def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:
     """Return the row segments of a block, tile by tile: position in the padded block, in the block, and length."""
-    leading = np.indices(shape[:-1]).reshape(len(shape) - 1, int(np.prod(shape[:-1])))
-    if len(leading) > 1:
-        leading = leading[:, np.lexsort((*leading[::-1], leading[-1] // _TILE_ROWS))]
-    position = (leading + 1).T @ strides[:-1] + 1
-    voxel = leading.T @ np.array([np.prod(shape[axis + 1 :]) for axis in range(len(shape) - 1)], dtype=np.int64)
+    position = _row_starts(shape, strides)
+    voxel = np.arange(len(position)) * shape[-1]
+    if len(shape) > 2:
+        tile = np.arange(len(position)) % shape[-2] // _TILE_ROWS
+        order = np.argsort(tile, kind="stable")
+        position, voxel = position[order], voxel[order]
     segments = [
         np.stack([position + start, voxel + start, np.full_like(voxel, min(SEGMENT, shape[-1] - start))], axis=1)
         for start in range(0, shape[-1], SEGMENT)

@@ -1,0 +1,47 @@
+# `make demo` and `make test` do all their own set-up, in a virtual environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-slow coverage lint bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/gala demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto -m slow
+
+# The compiled loops run as plain Python here, so that coverage sees their lines.
+coverage: $(VENV)/installed-test
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n auto -m "not slow and not compiled" \
+		--cov --cov-report=term-missing:skip-covered tests
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:xdist
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gala needs Python 3.11 or newer; set PYTHON, for example: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-%: pyproject.toml $(VENV)/installed
+	$(PIP) install --quiet --group $*
+	@touch $@

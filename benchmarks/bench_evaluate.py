@@ -1,0 +1,87 @@
+"""Contingency tables of 256³ voxels, beside those of scikit-image and waterz on the same arrays.
+
+waterz does not give its table away: its whole comparison is timed, beside all of our metrics from one table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from gala import evaluate as ev
+from gala.evaluate.contingency import count_overlaps
+
+SIDE = 256
+
+
+def cells(n_cells, seed):
+    """Return a volume of Voronoi cells with rough faces, labels 1 to `n_cells`."""
+    rng = np.random.default_rng(seed)
+    tree = cKDTree(rng.random((n_cells, 3)) * SIDE)
+    labels = np.empty((SIDE,) * 3, dtype=np.uint32)
+    in_plane = np.stack(np.mgrid[:SIDE, :SIDE], axis=-1).reshape(-1, 2)
+    for plane in range(SIDE):
+        voxels = np.column_stack([np.full(len(in_plane), plane), in_plane])
+        nearest = tree.query(voxels + rng.normal(scale=0.25, size=voxels.shape), workers=-1)[1]
+        labels[plane] = nearest.reshape(SIDE, SIDE) + 1
+    return labels
+
+
+@pytest.fixture(scope="module")
+def volumes():
+    """15,000 superpixels and 300 true objects."""
+    return cells(15_000, seed=0), cells(300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def n_pairs(volumes):
+    table = count_overlaps(*volumes)  # compiles, too
+    count_overlaps(*(labels.astype(np.uint64) for labels in volumes))
+    return len(table.counts)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_contingency__gala(benchmark, volumes, n_pairs, n_threads):
+    benchmark.group = "contingency table"
+    table = benchmark(ev.contingency_table, *volumes, n_threads=n_threads)
+    assert table.nnz == n_pairs
+
+
+def test_contingency__gala_uint64_sparse(benchmark, volumes, n_pairs):
+    benchmark.group = "contingency table"
+    sparse = [labels * np.uint64(2**40 + 1) for labels in volumes]
+    table = benchmark(ev.contingency_table, *sparse, n_threads=1)
+    assert table.nnz == n_pairs
+
+
+def test_contingency__scikit_image(benchmark, volumes, n_pairs):
+    module = pytest.importorskip("skimage.metrics._contingency_table")
+    benchmark.group = "contingency table"
+    table = benchmark.pedantic(module.contingency_table, volumes, rounds=3)
+    assert table.nnz == n_pairs
+
+
+@pytest.mark.usefixtures("n_pairs")
+def test_metrics__gala(benchmark, volumes):
+    benchmark.group = "VI and Rand"
+
+    def compare():
+        table = ev.contingency_table(*volumes, n_threads=1)
+        return ev.split_vi(table), ev.adapted_rand_error(table, all_stats=True)
+
+    benchmark(compare)
+
+
+def test_metrics__waterz(benchmark, volumes):
+    waterz = pytest.importorskip("waterz")
+    benchmark.group = "VI and Rand"
+    seg, gt = (labels.astype(np.uint64) for labels in volumes)
+    scores = benchmark.pedantic(waterz.evaluate, (seg, gt), rounds=3)
+    assert scores["voi_split"] == pytest.approx(ev.split_vi(*volumes)[1], abs=1e-3)
+
+
+@pytest.mark.usefixtures("n_pairs")
+def test_best_possible_segmentation__gala(benchmark, volumes):
+    benchmark.group = "best possible segmentation"
+    benchmark.pedantic(ev.best_possible_segmentation, volumes, rounds=3, warmup_rounds=1)

@@ -1,0 +1,87 @@
+"""The command line: ``gala --help``.  What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+
+from gala import __version__
+from gala.errors import GalaError
+
+_size = (64, 128, 128)
+_extent = click.IntRange(min=1)
+
+
+class _Commands(click.Group):
+    """Commands that answer wrong input with one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except GalaError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gala")
+def main() -> None:
+    """Agglomerate superpixels into a segmentation, and learn how."""
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the ten files. Default: make them up.")
+@click.option("--size", type=_extent, nargs=3, help="Planes, rows and columns to make up. Default: 64 128 128.")
+@click.option("--seed", type=click.IntRange(min=0), help="Which volumes to make up. Default: 0.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True)
+def demo(data: Path | None, size: tuple[int, ...] | None, seed: int | None, out: Path) -> None:
+    """Learn on one volume, segment another and compare with simpler ways.
+
+    Prints a table. Writes a figure and the segmentations to the folder of --out.
+    """
+    if data is not None and (size is not None or seed is not None):
+        raise click.UsageError("--size and --seed are for volumes made up; leave them out with --data.")
+    from gala.cli.demo import run
+    from gala.datasets import make_folder, read_example, synthetic_pair
+
+    make_folder(out)
+    _say("The first run on a machine also compiles, for half a minute or so.")
+    _say("Making two volumes up ..." if data is None else f"Reading {data} ...")
+    volumes = synthetic_pair(size or _size, seed=seed or 0) if data is None else read_example(data)
+    click.echo(run(volumes["train"], volumes["test"], out=out, say=_say))
+    _say(f"Wrote segmentations.png and four segmentations to {out}.")
+
+
+@main.command("example-data")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--size", type=_extent, nargs=3, default=_size, show_default=True, help="Planes, rows and columns.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which volumes to make up.")
+def example_data(folder: Path, size: tuple[int, ...], seed: int) -> None:
+    """Make two volumes up and write them to FOLDER as ten files.
+
+    They are those that the demo makes up with the same --size and --seed.
+    """
+    from gala.datasets import write_example
+
+    write_example(folder, shape=size, seed=seed)
+    _say(f"Wrote ten files to {folder}.")
+
+
+@main.command()
+def warmup() -> None:
+    """Compile everything once, so that later runs start at once."""
+    from gala.cli.demo import compare
+    from gala.datasets import synthetic_pair
+
+    _say("Compiling, for half a minute or so ...")
+    start = perf_counter()
+    volumes = synthetic_pair((16, 48, 48))
+    compare(volumes["train"], volumes["test"], say=lambda _: None)
+    _say(f"Compiled everything in {perf_counter() - start:.0f} s.")
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,212 @@
+"""Figures that show what is right and wrong in segmentations, with matplotlib.
+
+A segment has the colour of the true object that it overlaps most, in all panels: what has one colour belongs
+together, and lines tell the two kinds of error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from scipy import ndimage
+
+from gala._files import FileName, replacing
+from gala._types import Array, ArrayLike, Bools, Floats, Labels
+from gala.errors import SettingError, ShapeError
+from gala.evaluate import best_possible_segmentation, split_vi
+
+_magnification = 6  # pixels of a panel for each voxel, so that lines are thin
+_lines = {"border between objects": "black", "false split": "white", "false merge": "red"}
+_palette: Floats = np.array(
+    [colour for k, colour in enumerate(mpl.colormaps["tab20"].colors) if k not in (6, 7, 14, 15)]
+)  # without the reds, which are for errors, and the greys
+
+
+def draw_segmentations(
+    segmentations: Mapping[str, ArrayLike],
+    truth: ArrayLike,
+    images: Mapping[str, ArrayLike],
+    *,
+    plane: int | None = None,
+) -> Figure:
+    """Draw a plane of images, of segmentations and of the truth, side by side.
+
+    Parameters
+    ----------
+    segmentations : mapping from str to array of int, shape (M, N, ..., P)
+        What to compare with the truth, by title.
+    truth : array of int, shape (M, N, ..., P)
+        The true objects, in 2 or 3 dimensions; 0 is void, drawn black.
+    images : mapping from str to array, shape (M, N, ..., P)
+        Grey images to show first, by title.
+    plane : int, optional
+        Which plane of 3-dimensional arrays; by default the one in the middle.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        A panel for each image, for each segmentation with its `split_vi` in bits, and for the truth. Lines in
+        segmentations are black between objects, white where an object is split falsely, and red where two objects
+        are merged falsely: where one segment holds the larger part of both.
+
+    Raises
+    ------
+    ShapeError
+        If the arrays are not in 2 or 3 dimensions, or of different shapes.
+    SettingError
+        If there is no such plane.
+
+    Examples
+    --------
+    >>> truth = np.array([[1, 1, 2, 2]])
+    >>> figure = draw_segmentations({"all": [[1, 1, 1, 1]]}, truth, {"image": truth})
+    >>> [panel.get_title() for panel in figure.axes]
+    ['image', 'all\\nVI 1.00 + 0.00 = 1.00', 'truth']
+    """
+    objects = np.asarray(truth)
+    where = _position(objects.shape, plane)
+    nearest = _nearest_object(objects[where])
+    near_objects = objects[where][nearest]
+    colours = _Colours(near_objects)
+    panels = {title: _fitting(image, title, objects)[where] for title, image in images.items()}
+    for title, segmentation in segmentations.items():
+        segments = _fitting(segmentation, title, objects)
+        owner = best_possible_segmentation(segments, objects)[where]
+        home = best_possible_segmentation(objects, segments)[where][nearest]
+        merges, splits = split_vi(segments, objects)
+        titled = f"{title}\nVI {merges:.2f} + {splits:.2f} = {merges + splits:.2f}"
+        panels[titled] = _coloured(segments[where], owner, near_objects, home, colours=colours)
+    panels["truth"] = np.where((objects[where] > 0)[..., np.newaxis], colours(near_objects), 0)
+    return _laid_out(panels)
+
+
+def save_figure(figure: Figure, fn: FileName) -> None:
+    """Write a figure to a file, which is only replaced once the new one is complete.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    fn : str or path
+        The file; its extension says the format.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    with replacing(fn) as new:
+        figure.savefig(new, dpi=120)
+
+
+class _Colours:
+    """A colour for each label, such that neighbours in a plane differ."""
+
+    def __init__(self, plane: Labels) -> None:
+        self.chosen: dict[int, int] = {}
+        used = np.zeros(len(_palette), dtype=int)
+        for label, neighbours in _neighbours(plane).items():
+            near = np.zeros(len(_palette), dtype=int)
+            for neighbour in neighbours & self.chosen.keys():
+                near[self.chosen[neighbour]] += 1
+            colour = int(np.lexsort((used, near))[0])
+            self.chosen[label] = colour
+            used[colour] += 1
+
+    def __call__(self, labels: Labels) -> Floats:
+        """Return the colours of `labels`, shape (M, N), as an image of shape (M, N, 3)."""
+        known, index = np.unique(labels, return_inverse=True)
+        chosen = np.array([self.chosen.get(label, label % len(_palette)) for label in known.tolist()])
+        image: Floats = _palette[chosen[index.reshape(labels.shape)]]
+        return image
+
+
+def _neighbours(plane: Labels) -> dict[int, set[int]]:
+    """Return the labels in a plane, and for each those that touch it."""
+    touching: dict[int, set[int]] = {label: set() for label in np.unique(plane).tolist()}
+    for a, b in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1])):
+        for u, v in np.unique(np.stack([a.ravel(), b.ravel()]), axis=1).T.tolist():
+            touching[u].add(v)
+            touching[v].add(u)
+    return touching
+
+
+def _coloured(segments: Labels, owner: Labels, objects: Labels, home: Labels, *, colours: _Colours) -> Array:
+    """Return a plane of segments in the colours of the objects that own them, with lines.
+
+    `home` is the segment that holds most of the object at each voxel.
+    """
+    segments, owner, objects, home = (_magnified(a) for a in (segments, owner, objects, home))
+    border = _changes(segments)
+    image = colours(owner)
+    image[border] = mpl.colors.to_rgb(_lines["border between objects"])
+    image[border & ~_changes(owner)] = mpl.colors.to_rgb(_lines["false split"])
+    merged = _changes(objects) & ~_changes(home) & ~border
+    image[ndimage.binary_dilation(merged)] = mpl.colors.to_rgb(_lines["false merge"])
+    return image
+
+
+def _changes(labels: Labels) -> Bools:
+    """Return the pixels on either side of a change of label."""
+    found = np.zeros(labels.shape, dtype=bool)
+    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    found[1:] |= down
+    found[:-1] |= down
+    found[:, 1:] |= right
+    found[:, :-1] |= right
+    return found
+
+
+def _magnified(plane: Array) -> Array:
+    return plane.repeat(_magnification, axis=0).repeat(_magnification, axis=1)
+
+
+def _nearest_object(plane: Labels) -> tuple[Array, ...]:
+    """Return for each voxel of a plane where the nearest one is that is not void."""
+    if not plane.any():
+        return tuple(np.indices(plane.shape))
+    return tuple(
+        ndimage.distance_transform_edt(plane == 0, return_distances=False, return_indices=True)
+    )
+
+
+def _laid_out(panels: Mapping[str, Array]) -> Figure:
+    """Put panels on one row, or on two if they are many, with the meaning of the lines below."""
+    n_rows = 1 if len(panels) <= 3 else 2
+    n_columns = -(-len(panels) // n_rows)
+    height, width = next(iter(panels.values())).shape[:2]
+    panel_height = float(np.clip(3.4 * height / width, 1.2, 6.8)) + 0.5
+    figure = Figure((3.4 * n_columns, panel_height * n_rows + 0.4), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axis, (title, panel) in zip(axes, panels.items(), strict=False):
+        axis.imshow(panel, cmap="gray", interpolation="nearest")
+        axis.set_title(title, fontsize=11)
+        axis.set_axis_off()
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    keys = [Patch(facecolor=colour, edgecolor="grey", label=label) for label, colour in _lines.items()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize=11)
+    return figure
+
+
+def _position(shape: tuple[int, ...], plane: int | None) -> int | slice:
+    """Return the index of the plane to draw."""
+    if len(shape) not in (2, 3):
+        raise ShapeError(f"truth must have 2 or 3 dimensions to be drawn; got shape {shape}.")
+    if len(shape) == 2:
+        return slice(None)
+    chosen = shape[0] // 2 if plane is None else plane
+    if not 0 <= chosen < shape[0]:
+        raise SettingError(f"plane must be from 0 to {shape[0] - 1}; got {plane}.")
+    return chosen
+
+
+def _fitting(array: ArrayLike, title: str, objects: Labels) -> Array:
+    found = np.asarray(array)
+    if found.shape != objects.shape:
+        raise ShapeError(f"{title!r} must have the shape of truth, {objects.shape}; got {found.shape}.")
+    return found
