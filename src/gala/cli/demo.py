@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
+
+import numpy as np
 
 from gala import agglo, classify, imio
 from gala import evaluate as ev
@@ -79,6 +80,28 @@ def table(results: Sequence[Result], truth: Labels) -> str:
         rand = 1 - ev.adapted_rand_error(known)
         spent = "" if seconds is None else f"{seconds:.1f}"
         numbers = (f"{merges:.3f}", f"{splits:.3f}", f"{merges + splits:.3f}", f"{rand:.3f}")
-        cells = (*numbers, f"{len(known.overlaps.seg_labels)}", spent)
+        cells = (*numbers, f"{len(np.unique(segmentation))}", spent)
         lines.append(f"{name:20}" + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _by_mean(test: ExampleVolume) -> Labels:
+    g = agglo.Rag(test.superpixels, test.p1, merge_priority_function=agglo.boundary_mean, show_progress=_on_terminal())
+    g.agglomerate(_threshold)
+    return g.get_segmentation()
+
+
+def _by_learning(train: ExampleVolume, test: ExampleVolume, train_map: Array, test_map: Array) -> Labels:
+    """Learn from the maps of one volume, and agglomerate the other with what was learned."""
+    features = base.Composite(children=[moments.Manager(), histogram.Manager()])
+    g = agglo.Rag(train.superpixels, train_map, feature_manager=features, show_progress=_on_terminal())
+    (X, y, _, _), _ = g.learn_agglomerate(train.truth, features, random_state=_random_state)
+    forest = classify.DefaultRandomForest(random_state=_random_state).fit(X, y[:, 0])
+    policy = agglo.classifier_probability(features, forest)
+    g = agglo.Rag(test.superpixels, test_map, policy, feature_manager=features, show_progress=_on_terminal())
+    g.agglomerate(_threshold)
+    return g.get_segmentation()
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()

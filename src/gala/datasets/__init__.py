@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "em": ["ExampleVolume", "synthetic"],
-        "example": ["read_example", "synthetic_pair", "write_example"],
+        "example": ["make_folder", "read_example", "synthetic_pair", "write_example"],
     },
 )

@@ -52,11 +52,8 @@ def write_example(
     ...     sorted(path.name for path in Path(folder).glob("test-*"))
     ['test-gt.lzf.h5', 'test-image.h5', 'test-p1.lzf.h5', 'test-p4.lzf.h5', 'test-ws.lzf.h5']
     """
+    make_folder(folder)
     volumes = synthetic_pair(shape, seed=seed)
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"the folder {folder} cannot be made: {error.strerror}.") from error
     for part, volume in volumes.items():
         for field, name in _files.items():
             compression = "lzf" if ".lzf." in name else None
@@ -117,6 +114,20 @@ def synthetic_pair(shape: Sequence[int] = (64, 128, 128), *, seed: int = 0) -> d
     ['test', 'train']
     """
     return {part: synthetic(shape, seed=2 * seed + number) for number, part in enumerate(parts)}
+
+
+def make_folder(folder: FileName) -> None:
+    """Make a folder, and those it is in, if they are not there.
+
+    Raises
+    ------
+    FileError
+        If that cannot be done.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"the folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def _read(source: Path, part: str) -> ExampleVolume:

@@ -400,7 +400,7 @@ class RunningGraph:
         of_region = dst if updated is None else updated
         of_contacts = {}
         neighbors = [{self._other(c, r): c for c in contacts_of(self.state, r)} for r in (u, v)]
-        for other in neighbors[0].keys() & neighbors[1].keys():
+        for other in sorted(neighbors[0].keys() & neighbors[1].keys()):
             c = int(self.names[self.state.node[other]])
             pair = neighbors[0][other], neighbors[1][other]
             dst, src = (caches["contact", contact] for contact in pair)

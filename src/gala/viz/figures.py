@@ -169,9 +169,7 @@ def _nearest_object(plane: Labels) -> tuple[Array, ...]:
     """Return for each voxel of a plane where the nearest one is that is not void."""
     if not plane.any():
         return tuple(np.indices(plane.shape))
-    return tuple(
-        ndimage.distance_transform_edt(plane == 0, return_distances=False, return_indices=True)
-    )
+    return tuple(ndimage.distance_transform_edt(plane == 0, return_distances=False, return_indices=True))
 
 
 def _laid_out(panels: Mapping[str, Array]) -> Figure:
