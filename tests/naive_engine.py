@@ -65,7 +65,10 @@ class Graph:
         excluded = np.zeros(self.labels.size, int) if self.exclusions is None else self.exclusions.ravel()
         self.regions = {
             n: Region(
-                voxels, frozenset([n]), n in self.frozen_nodes, frozenset(excluded[voxels][excluded[voxels] != 0].tolist())
+                voxels,
+                frozenset([n]),
+                n in self.frozen_nodes,
+                frozenset(excluded[voxels][excluded[voxels] != 0].tolist()),
             )
             for n, voxels in naive.regions(self.labels, mask=self.mask).items()
         }

@@ -5,6 +5,7 @@ Permanent, and thin: `Rag` is a running graph made from volumes, under the names
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
@@ -40,6 +41,7 @@ from gala.features.base import Declared, Null
 from gala.graph.build import build_graph, check_volume, map_labels
 from gala.graph.caches import Channels
 from gala.graph.labels import as_labels
+from gala.graph.tree import check_threshold
 
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
@@ -287,7 +289,7 @@ class Rag(RunningGraph):
             Of the type of the regions' labels; 0 where there is no region.
         """
         if threshold is not None:
-            self.agglomerate(float(np.nextafter(threshold, np.inf)))
+            self.agglomerate(math.nextafter(check_threshold(threshold), math.inf))
         segments = self.graph.labels[self.tree.cut(np.inf if threshold is None else threshold)]
         volume = self._need_volume()
         return map_labels(

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gala._kernels.containers import grown_table, is_free, new_table, slot_of
-from gala._kernels.jit import kernel
+from gala._kernels.containers import grown_table, is_free, new_table, slot_of, value_at
+from gala._kernels.jit import kernel, pasted
 from gala._types import Array, Bools, Floats, Ints, Labels
 
 NO_REGION = -1  # voxels that are masked or background
@@ -97,7 +97,7 @@ def number_regions(labels: Labels, keep: Bools, background: Labels, out: Ints, s
                         table[slot, 1] = np.uint64(n_found)
                         found[n_found] = label
                         n_found += 1
-                    region = int(table[slot, 1])
+                    region = value_at(table, slot)
             numbers[m] = region
         if masked:
             for m in range(row.size):
@@ -187,7 +187,7 @@ def gather_block(
     )
 
 
-@kernel
+@pasted
 def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
     """List the voxels of a row segment that have another neighbour, and their neighbours; return how many there are."""
     differs = walk.differs
@@ -211,7 +211,7 @@ def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
     return n
 
 
-@kernel
+@pasted
 def _find_contacts(
     voxel: int,
     n_edge_voxels: int,
@@ -257,7 +257,7 @@ def _find_contacts(
                     pairs[n_contacts, 0] = key >> 32
                     pairs[n_contacts, 1] = key & 0xFFFFFFFF
                     n_contacts += 1
-                contact = int(table[slot, 1])
+                contact = value_at(table, slot)
             room.voxels[n] = voxel + walk.edge_voxels[i]
             room.owners[n] = contact
             n += 1
@@ -275,7 +275,7 @@ def new_buffer(size: int, block: Block) -> Buffer:
     )
 
 
-@kernel
+@pasted
 def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
     """Add the voxels of a row segment that lie in regions to the `n` in `room`; return how many there are then."""
     n_channels = block.n_channels
@@ -304,7 +304,7 @@ def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
     return n
 
 
-@kernel
+@pasted
 def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
     """Join the first `n` voxels of `room` into `rows`: their count here, other columns by the gather kernels."""
     owners = room.owners[:n]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala._kernels.jit import inlined, kernel
+from gala._kernels.jit import inlined, kernel, pasted
 from gala._types import Array, Floats, Ints
 
 # Two odd multipliers below 2^31 (the second from the golden ratio): the sum of both products fits 64 bits.
@@ -53,6 +53,12 @@ def is_free(table: Array, slot: np.uint64) -> bool:
     return table[slot, 1] == _FREE  # type: ignore[no-any-return]  # a NumPy bool
 
 
+@inlined
+def value_at(table: Array, slot: np.uint64) -> int:
+    """Return the value in `slot`."""
+    return np.int64(table[slot, 1])  # type: ignore[return-value]  # Numba's int() would keep it unsigned
+
+
 @kernel
 def grown_table(table: Array) -> Array:
     """Return `table` with twice the slots."""
@@ -66,7 +72,7 @@ def grown_table(table: Array) -> Array:
     return larger
 
 
-@kernel
+@pasted
 def remove_slot(table: Array, slot: np.uint64) -> None:
     """Empty `slot`, and move up the keys behind it that a search would no longer reach."""
     last = np.uint64(table.shape[0] - 1)
@@ -98,7 +104,7 @@ class Bags(NamedTuple):
     total: Floats  # (N,) sum of the amounts of each
 
 
-@kernel
+@pasted
 def pour(bags: Bags, target: int, source: int) -> None:
     """Pour all that is in bag `source` into bag `target`."""
     a, b = bags.head[target], bags.head[source]
@@ -125,7 +131,7 @@ def pour(bags: Bags, target: int, source: int) -> None:
     bags.total[source] = 0.0
 
 
-@kernel
+@pasted
 def have_common_label(bags: Bags, u: int, v: int) -> bool:
     """Tell whether some label is in both bags."""
     a, b = bags.head[u], bags.head[v]
@@ -139,7 +145,7 @@ def have_common_label(bags: Bags, u: int, v: int) -> bool:
     return False
 
 
-@kernel
+@pasted
 def main_label(bags: Bags, u: int) -> int:
     """Return the label of which there is most in bag `u`, the lowest of several; -1 if it is empty."""
     best, most = -1, 0.0

@@ -7,8 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from gala._kernels.containers import Bags, main_label, pour
-from gala._kernels.jit import kernel
-from gala._kernels.merge import N_TOUCHED, NOTHING, State, describe_edge, merge_edge, pop_edge, set_priority
+from gala._kernels.jit import kernel, pasted
+from gala._kernels.merge import (
+    END,
+    N_TOUCHED,
+    NOTHING,
+    PRIORITY,
+    State,
+    describe_edge,
+    merge_edge,
+    pop_edge,
+    set_priority,
+)
 from gala._kernels.models import Model, score
 from gala._kernels.program import Program
 from gala._types import Array, Floats, Ints
@@ -39,7 +49,7 @@ class Examples(NamedTuple):
     scheme: int  # the column of `y` that strict and permissive learning obey
 
 
-@kernel
+@pasted
 def judge(truths: Truths, u: int, v: int, size_u: float, size_v: float, y: Floats, w: Floats) -> None:
     """Write labels, shape (3,), and weights, shape (2,), of merging regions `u` and `v`.
 
@@ -61,7 +71,7 @@ def judge(truths: Truths, u: int, v: int, size_u: float, size_v: float, y: Float
     w[1] = size_u * size_v / (n * (n - 1) / 2)
 
 
-@kernel
+@pasted
 def true_vi_change(overlaps: Bags, a: int, b: int, total: float) -> float:
     """Return by how many bits the variation of information changes when bags `a` and `b` become one."""
     change = _log_gain(overlaps.total[a], overlaps.total[b], total)
@@ -73,7 +83,7 @@ def true_vi_change(overlaps: Bags, a: int, b: int, total: float) -> float:
     return change
 
 
-@kernel
+@pasted
 def true_rand_change(overlaps: Bags, a: int, b: int, total: float) -> float:
     """Return by how much the Rand index changes when bags `a` and `b` become one."""
     right = 0.0
@@ -86,13 +96,13 @@ def true_rand_change(overlaps: Bags, a: int, b: int, total: float) -> float:
     return float((right - wrong) / max(total * (total - 1) / 2, 1.0))
 
 
-@kernel
+@pasted
 def x_log_x(x: float) -> float:
     """Return ``x * log2(x)``, 0 at 0."""
     return float(x * np.log2(x)) if x > 0 else 0.0
 
 
-@kernel
+@pasted
 def allows(examples: Examples, row: int, probability: float) -> bool:
     """Tell whether the merge of example `row`, which the policy gives `probability` of being wrong, is carried out."""
     if examples.mode == LOOSE or examples.y[row, examples.scheme] == MERGE:
@@ -130,8 +140,8 @@ def learn(
         examples.counters[POPPED] = -1
         describe_edge(state, feature_program, e, examples.X[row])
         write_example(state, truths, examples, e)
-        if not allows(examples, row, state.priority[e]):
-            state.priority[e] = np.inf
+        if not allows(examples, row, state.scores[e, PRIORITY]):
+            state.scores[e, PRIORITY] = np.inf
             continue
         merge_and_pour(state, truths, e, rescore_all)
         for i in range(state.counters[N_TOUCHED]):
@@ -143,12 +153,12 @@ def learn(
             set_priority(state, touched, priority, np.inf)
 
 
-@kernel
+@pasted
 def write_example(state: State, truths: Truths, examples: Examples, e: int) -> None:
     """Write what truth says of contact `e` to the next row of `examples`, features aside."""
     row = examples.counters[FULL]
-    u, v = state.ends[e, 0], state.ends[e, 1]
-    judge(truths, u, v, state.region_rows[u, 0], state.region_rows[v, 0], examples.y[row], examples.w[row])
+    u, v = state.links[e, END], state.links[e, END + 1]
+    judge(truths, u, v, state.size[u], state.size[v], examples.y[row], examples.w[row])
     examples.merges[row, 0] = min(state.node[u], state.node[v])
     examples.merges[row, 1] = max(state.node[u], state.node[v])
     examples.counters[FULL] = row + 1
@@ -161,22 +171,22 @@ def write_examples(state: State, truths: Truths, examples: Examples, edges: Ints
         write_example(state, truths, examples, edges[i])
 
 
-@kernel
+@pasted
 def merge_and_pour(state: State, truths: Truths, e: int, rescore_all: bool) -> None:
     """Merge the regions of contact `e`, and their overlaps with the truths."""
-    u, v = state.ends[e, 0], state.ends[e, 1]
+    u, v = state.links[e, END], state.links[e, END + 1]
     keep = merge_edge(state, e, rescore_all)
     gone = v if keep == u else u
     for g in range(truths.totals.size):
         pour(truths.overlaps, g * truths.n_regions + keep, g * truths.n_regions + gone)
 
 
-@kernel
+@pasted
 def _log_gain(a: float, b: float, total: float) -> float:
     return x_log_x((a + b) / total) - x_log_x(a / total) - x_log_x(b / total) if a > 0 and b > 0 else 0.0
 
 
-@kernel
+@pasted
 def _advance(overlaps: Bags, i: int, j: int) -> tuple[int, int]:
     """Return the next places in two lists: forward in the one with the lower label, or in both."""
     label_i, label_j = overlaps.label[i], overlaps.label[j]

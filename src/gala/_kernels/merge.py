@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala._kernels.containers import Bags, have_common_label, is_free, new_table, pour, remove_slot, slot_of
-from gala._kernels.jit import inlined, kernel
+from gala._kernels.containers import Bags, have_common_label, is_free, new_table, pour, remove_slot, slot_of, value_at
+from gala._kernels.jit import inlined, kernel, pasted
 from gala._kernels.models import Model, score
 from gala._kernels.program import Program, describe
 from gala._types import Array, Bools, Floats, Ints
@@ -25,15 +25,29 @@ N_MERGES, N_HEAP, N_TOUCHED = 0, 1, 2
 NOTHING = -1  # what `pop_edge` returns when no edge below the threshold is left
 
 
-class State(NamedTuple):
-    """An agglomeration under way: N regions, E contacts; all arrays change."""
+# Columns of `State.links`. A contact's two sides are two columns each.
+END = 0  # the region; -1 if the contact is gone
+NEXT, PREVIOUS = 2, 4  # in the list of the region's half contacts
+NEXT_PART, LAST_PART = 6, 7  # in the list of the graph's contacts that make it up
+# Columns of `State.scores`.
+PRIORITY = 0  # infinity never merges
+RANK = 1  # lowest of the contact's parts in the order of the graph's edges
+LOW, LOW_RANK = 2, 3  # of the contact's heap entry; infinity if it has none
 
-    # What the caller reads. Rows of regions and contacts that are gone mean nothing.
+
+class State(NamedTuple):
+    """An agglomeration under way: N regions, E contacts; all arrays change.
+
+    What belongs to one contact lies side by side: a contact costs two cache lines instead of eight.
+    """
+
+    # Rows of regions and contacts that are gone mean nothing.
     region_rows: Floats  # (N, A)
     contact_rows: Floats  # (E, B)
-    ends: Ints  # (E, 2) int32: the two regions of each contact; -1 if it is gone
+    size: Floats  # (N,) voxels of each region
     node: Ints  # (N,) node of the merge tree that a region is; -1 if it is gone
-    priority: Floats  # (E,) infinity never merges
+    links: Ints  # (E, 8) int32: columns END, NEXT, PREVIOUS for either side, NEXT_PART, LAST_PART
+    scores: Floats  # (E, 4): columns PRIORITY, RANK, LOW, LOW_RANK
     touched: Ints  # (E,) int32: contacts to score again, the first `counters[N_TOUCHED]`
     children: Ints  # (N - 1, 2) nodes of each merge, as in the merge tree
     merge_priority: Floats  # (N - 1,)
@@ -45,23 +59,26 @@ class State(NamedTuple):
     # How columns are joined, as in graph.caches.Join.
     region_joins: Ints  # (A,)
     contact_joins: Ints  # (B,)
-    # What each region and contact is made of: linked lists of leaves and of contacts of the graph; -1 ends a list.
+    # What each region is made of: linked lists of leaves; -1 ends a list.
     next_leaf: Ints  # (N,) int32
     last_leaf: Ints  # (N,) int32
-    next_part: Ints  # (E,) int32
-    last_part: Ints  # (E,) int32
     # The contacts of each region: linked lists of half contacts, 2 * contact + side; -1 ends a list.
     head: Ints  # (N,) int32
-    following: Ints  # (2E,) int32
-    preceding: Ints  # (2E,) int32
     degree: Ints  # (N,) int32
     table: Array  # from a pair of regions to their contact
-    # The heap, ordered by priority, then by the lowest pair of leaves; the latter is above the contact in `heap_key`.
+    # The heap, ordered by priority, then by rank, which is above the contact in `heap_key`.
     heap_priority: Floats  # (2E + 16,)
     heap_key: Ints  # (2E + 16,) int64
-    rank: Ints  # (E,) int64: lowest of the contact's parts in the order of the graph's edges
-    low: Floats  # (E,) priority of the contact's heap entry; infinity if it has none
-    low_rank: Ints  # (E,) rank in the contact's heap entry
+
+    @property
+    def ends(self) -> Ints:
+        """The regions of each contact, (E, 2); -1 if it is gone. Not for kernels."""
+        return self.links[:, END : END + 2]
+
+    @property
+    def priority(self) -> Floats:
+        """The priority of each contact, (E,). Not for kernels."""
+        return self.scores[:, PRIORITY]
 
 
 @inlined
@@ -72,95 +89,96 @@ def key_of(u: int, v: int) -> np.uint64:
 
 @kernel
 def link_contacts(state: State) -> Array:
-    """Fill lists and table from `state.ends`; return the table."""
-    table = new_table(state.ends.shape[0])
+    """Fill lists and table from the ends of the contacts; return the table."""
+    table = new_table(state.links.shape[0])
     state.head[:] = -1
     state.degree[:] = 0
-    for e in range(state.ends.shape[0]):
-        if state.ends[e, 0] < 0:
+    for e in range(state.links.shape[0]):
+        if state.links[e, END] < 0:
             continue
         for side in range(2):
-            _link(state, 2 * e + side, state.ends[e, side])
-        key = key_of(state.ends[e, 0], state.ends[e, 1])
+            _link(state, 2 * e + side, state.links[e, END + side])
+        key = key_of(state.links[e, END], state.links[e, END + 1])
         slot = slot_of(table, key)
         table[slot, 0] = key
         table[slot, 1] = np.uint64(e)
     return table
 
 
-@kernel
+@pasted
 def find_contact(state: State, u: int, v: int) -> int:
     """Return the contact of two regions, or -1."""
     slot = slot_of(state.table, key_of(u, v))
-    return -1 if is_free(state.table, slot) else int(state.table[slot, 1])
+    return -1 if is_free(state.table, slot) else value_at(state.table, slot)
 
 
 @kernel
 def fill_heap(state: State, threshold: float) -> None:
     """Make the heap anew: every contact with a priority below `threshold`, at its priority."""
     n = 0
-    for e in range(state.ends.shape[0]):
-        state.low[e] = np.inf
-        if state.ends[e, 0] >= 0 and state.priority[e] < threshold:
-            state.heap_priority[n] = state.priority[e]
-            state.heap_key[n] = (state.rank[e] << 32) | e
-            state.low[e] = state.priority[e]
-            state.low_rank[e] = state.rank[e]
+    for e in range(state.links.shape[0]):
+        state.scores[e, LOW] = np.inf
+        if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold:
+            state.heap_priority[n] = state.scores[e, PRIORITY]
+            state.heap_key[n] = (int(state.scores[e, RANK]) << 32) | e
+            state.scores[e, LOW] = state.scores[e, PRIORITY]
+            state.scores[e, LOW_RANK] = state.scores[e, RANK]
             n += 1
     state.counters[N_HEAP] = n
     for i in range(n // 2 - 1, -1, -1):
         _sink(state, i, state.heap_priority[i], state.heap_key[i])
 
 
-@kernel
+@pasted
 def set_priority(state: State, e: int, priority: float, threshold: float) -> None:
     """Give contact `e` a new priority."""
-    state.priority[e] = priority
-    if priority < threshold and _is_less(priority, state.rank[e], state.low[e], state.low_rank[e]):
+    state.scores[e, PRIORITY] = priority
+    scores = state.scores[e]
+    if priority < threshold and _is_less(priority, scores[RANK], scores[LOW], scores[LOW_RANK]):
         _push(state, e, threshold)
 
 
-@kernel
+@pasted
 def pop_edge(state: State, threshold: float) -> int:
     """Return the contact to merge next, or `NOTHING`."""
     while state.counters[N_HEAP] > 0:
         priority, key = state.heap_priority[0], state.heap_key[0]
         rank, e = key >> 32, key & 0xFFFFFFFF
-        current = state.ends[e, 0] >= 0 and priority == state.low[e] and rank == state.low_rank[e]
-        if current and _is_less(priority, rank, state.priority[e], state.rank[e]):
+        current = state.links[e, END] >= 0 and priority == state.scores[e, LOW] and rank == state.scores[e, LOW_RANK]
+        if current and _is_less(priority, rank, state.scores[e, PRIORITY], state.scores[e, RANK]):
             current = False
-            if state.priority[e] < threshold:
+            if state.scores[e, PRIORITY] < threshold:
                 # The entry was a lower bound: put it where it belongs.
-                state.low[e] = state.priority[e]
-                state.low_rank[e] = state.rank[e]
-                _sink(state, 0, state.priority[e], (state.rank[e] << 32) | e)
+                state.scores[e, LOW] = state.scores[e, PRIORITY]
+                state.scores[e, LOW_RANK] = state.scores[e, RANK]
+                _sink(state, 0, state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | e)
                 continue
-            state.low[e] = np.inf
+            state.scores[e, LOW] = np.inf
         _remove_first(state)
         if current:
-            state.low[e] = np.inf
+            state.scores[e, LOW] = np.inf
             if may_merge(state, e):
                 return int(e)
-            state.priority[e] = np.inf
+            state.scores[e, PRIORITY] = np.inf
     return NOTHING
 
 
-@kernel
+@pasted
 def may_merge(state: State, e: int) -> bool:
     """Tell whether no constraint keeps the regions of contact `e` apart."""
-    u, v = state.ends[e, 0], state.ends[e, 1]
+    u, v = state.links[e, END], state.links[e, END + 1]
     if state.frozen_region[u] or state.frozen_region[v] or state.frozen_contact[e]:
         return False
     return not have_common_label(state.exclusions, u, v)
 
 
-@kernel
+@pasted
 def merge_edge(state: State, e: int, rescore_all: bool) -> int:
     """Merge the regions of contact `e`; return the one that lives on, and leave in `touched` what to score again."""
-    return merge_regions(state, state.ends[e, 0], state.ends[e, 1], state.priority[e], rescore_all)
+    return merge_regions(state, state.links[e, END], state.links[e, END + 1], state.scores[e, PRIORITY], rescore_all)
 
 
-@kernel
+@pasted
 def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bool) -> int:
     """Merge two regions, which need not touch; return the one that lives on.
 
@@ -176,6 +194,7 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     state.node[keep] = state.node.size + n_merges
     state.node[gone] = -1
     join_row(state.region_joins, state.region_rows, keep, gone)
+    state.size[keep] += state.size[gone]
     pour(state.exclusions, keep, gone)
     _append(state.next_leaf, state.last_leaf, keep, gone)
     state.frozen_region[keep] |= state.frozen_region[gone]
@@ -183,22 +202,22 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     n_touched = 0
     half = state.head[gone]
     while half >= 0:
-        next_half = state.following[half]
+        next_half = state.links[half >> 1, NEXT + (half & 1)]
         e, side = half >> 1, half & 1
-        other = state.ends[e, 1 - side]
+        other = state.links[e, END + 1 - side]
         remove_slot(state.table, slot_of(state.table, key_of(gone, other)))
         if other == keep:
             _unlink(state, half ^ 1, keep)
-            state.ends[e, :] = -1
+            state.links[e, END : END + 2] = -1
         else:
             slot = slot_of(state.table, key_of(keep, other))
             if is_free(state.table, slot):
                 state.table[slot, 0] = key_of(keep, other)
                 state.table[slot, 1] = np.uint64(e)
-                state.ends[e, side] = keep
+                state.links[e, END + side] = keep
                 _link(state, half, keep)
             else:
-                state.touched[n_touched] = _join_contacts(state, int(state.table[slot, 1]), e, slot, keep, other)
+                state.touched[n_touched] = _join_contacts(state, value_at(state.table, slot), e, slot, keep, other)
                 n_touched += 1
         half = next_half
     state.head[gone] = -1
@@ -209,12 +228,12 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
         while half >= 0:
             state.touched[n_touched] = half >> 1
             n_touched += 1
-            half = state.following[half]
+            half = state.links[half >> 1, NEXT + (half & 1)]
     state.counters[N_TOUCHED] = n_touched
     return keep
 
 
-@kernel
+@pasted
 def join_row(joins: Ints, rows: Floats, target: int, source: int) -> None:
     """Join row `source` of `rows`, shape (N, C), into row `target`."""
     for c in range(joins.size):
@@ -226,17 +245,17 @@ def join_row(joins: Ints, rows: Floats, target: int, source: int) -> None:
             rows[target, c] = max(rows[target, c], rows[source, c])
 
 
-@kernel
+@pasted
 def order_pair(state: State, e: int) -> tuple[int, int]:
     """Return the regions of contact `e`, the smaller first; of two of one size, the lower node."""
-    u, v = state.ends[e, 0], state.ends[e, 1]
-    size_u, size_v = state.region_rows[u, 0], state.region_rows[v, 0]
+    u, v = state.links[e, END], state.links[e, END + 1]
+    size_u, size_v = state.size[u], state.size[v]
     if size_v < size_u or (size_u == size_v and state.node[v] < state.node[u]):
         return v, u
     return u, v
 
 
-@kernel
+@pasted
 def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
     """Write the features of contact `e` to `out`, shape (F,)."""
     small, large = order_pair(state, e)
@@ -294,54 +313,56 @@ def score_edges(
 # -- private: lists of contacts ---------------------------------------------------------------------------------------
 
 
-@kernel
+@pasted
 def _link(state: State, half: int, region: int) -> None:
     first = state.head[region]
-    state.following[half] = first
-    state.preceding[half] = -1
+    state.links[half >> 1, NEXT + (half & 1)] = first
+    state.links[half >> 1, PREVIOUS + (half & 1)] = -1
     if first >= 0:
-        state.preceding[first] = half
+        state.links[first >> 1, PREVIOUS + (first & 1)] = half
     state.head[region] = half
     state.degree[region] += 1
 
 
-@kernel
+@pasted
 def _unlink(state: State, half: int, region: int) -> None:
-    before, after = state.preceding[half], state.following[half]
+    before, after = state.links[half >> 1, PREVIOUS + (half & 1)], state.links[half >> 1, NEXT + (half & 1)]
     if before >= 0:
-        state.following[before] = after
+        state.links[before >> 1, NEXT + (before & 1)] = after
     else:
         state.head[region] = after
     if after >= 0:
-        state.preceding[after] = before
+        state.links[after >> 1, PREVIOUS + (after & 1)] = before
     state.degree[region] -= 1
 
 
-@kernel
+@pasted
 def _join_contacts(state: State, of_keep: int, of_gone: int, slot: np.uint64, keep: int, other: int) -> int:
     """Join the contacts that both regions have with `other`; return the one that lives on."""
     stays, goes = of_keep, of_gone
-    if _is_less(state.low[of_gone], state.low_rank[of_gone], state.low[of_keep], state.low_rank[of_keep]):
+    ours, theirs = state.scores[of_keep], state.scores[of_gone]
+    if _is_less(theirs[LOW], theirs[LOW_RANK], ours[LOW], ours[LOW_RANK]):
         stays, goes = of_gone, of_keep
-        side = 0 if state.ends[of_keep, 0] == keep else 1
+        side = 0 if state.links[of_keep, END] == keep else 1
         _unlink(state, 2 * of_keep + side, keep)
         _unlink(state, 2 * of_keep + 1 - side, other)
-        side = 0 if state.ends[of_gone, 1] == other else 1
-        state.ends[of_gone, side] = keep
+        side = 0 if state.links[of_gone, END + 1] == other else 1
+        state.links[of_gone, END + side] = keep
         _link(state, 2 * of_gone + side, keep)
         state.table[slot, 1] = np.uint64(of_gone)
     else:
-        side = 0 if state.ends[of_gone, 0] == other else 1
+        side = 0 if state.links[of_gone, END] == other else 1
         _unlink(state, 2 * of_gone + side, other)
     join_row(state.contact_joins, state.contact_rows, stays, goes)
-    _append(state.next_part, state.last_part, stays, goes)
-    state.rank[stays] = min(state.rank[stays], state.rank[goes])
+    state.links[state.links[stays, LAST_PART], NEXT_PART] = goes
+    state.links[stays, LAST_PART] = state.links[goes, LAST_PART]
+    state.scores[stays, RANK] = min(state.scores[stays, RANK], state.scores[goes, RANK])
     state.frozen_contact[stays] |= state.frozen_contact[goes]
-    state.ends[goes, :] = -1
+    state.links[goes, END : END + 2] = -1
     return stays
 
 
-@kernel
+@pasted
 def _append(following: Ints, last: Ints, target: int, source: int) -> None:
     following[last[target]] = source
     last[target] = last[source]
@@ -355,15 +376,15 @@ def _is_less(priority: float, rank: int, other_priority: float, other_rank: int)
     return priority < other_priority or (priority == other_priority and rank < other_rank)
 
 
-@kernel
+@pasted
 def _push(state: State, e: int, threshold: float) -> None:
     n = state.counters[N_HEAP]
     if n == state.heap_priority.size:
         fill_heap(state, threshold)
         return
-    state.low[e] = state.priority[e]
-    state.low_rank[e] = state.rank[e]
-    priority, key = state.priority[e], (state.rank[e] << 32) | e
+    state.scores[e, LOW] = state.scores[e, PRIORITY]
+    state.scores[e, LOW_RANK] = state.scores[e, RANK]
+    priority, key = state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | e
     i = n
     while i > 0:
         parent = (i - 1) >> 1
@@ -377,7 +398,7 @@ def _push(state: State, e: int, threshold: float) -> None:
     state.counters[N_HEAP] = n + 1
 
 
-@kernel
+@pasted
 def _remove_first(state: State) -> None:
     n = state.counters[N_HEAP] - 1
     state.counters[N_HEAP] = n
@@ -385,7 +406,7 @@ def _remove_first(state: State) -> None:
         _sink(state, 0, state.heap_priority[n], state.heap_key[n])
 
 
-@kernel
+@pasted
 def _sink(state: State, i: int, priority: float, key: int) -> None:
     """Put an entry at position `i` of the heap, or below it."""
     n = state.counters[N_HEAP]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala._kernels.jit import kernel
+from gala._kernels.jit import kernel, pasted
 from gala._types import Array, Floats, Ints
 
 IDENTITY = 0  # the first feature, untouched: hand-made policies
@@ -72,11 +72,17 @@ def new_scratch(model: Model) -> Floats:
     return np.empty(2 * model.shift.size)
 
 
-@kernel
+@pasted
 def score(model: Model, x: Floats, scratch: Floats) -> float:
     """Return the probability of the second class given features `x`, shape (F,)."""
     if model.kind == IDENTITY:
         return float(x[0])
+    return _predict(model, x, scratch)
+
+
+@pasted
+def _predict(model: Model, x: Floats, scratch: Floats) -> float:
+    """Return what `score` returns, for a model that is a classifier."""
     _standardize(model, x, scratch)
     if model.kind == LINEAR:
         return _logistic(_weighted_sum(model, scratch))

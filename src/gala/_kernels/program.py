@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from gala._kernels.jit import kernel
+from gala._kernels.jit import pasted
 from gala._types import Floats, Ints
 
 
@@ -31,7 +31,7 @@ class Program(NamedTuple):
     params: Floats  # (P,)
 
 
-@kernel
+@pasted
 def describe(program: Any, regions: Floats, contacts: Floats, small: int, large: int, edge: int, out: Floats) -> None:
     """Write the features of a pair to `out`, shape (F,).
 

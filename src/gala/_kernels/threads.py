@@ -32,7 +32,7 @@ def resolve_n_threads(n_threads: int | None = None) -> int:
 def map_over_threads(
     function: Callable[[Piece], Result], pieces: Iterable[Piece], *, n_threads: int | None = None
 ) -> list[Result]:
-    """Return ``[function(piece) for piece in pieces]``, computed on several threads; the order never depends on them."""
+    """Return ``[function(piece) for piece in pieces]``, computed on several threads, in the order of the pieces."""
     pieces = list(pieces)
     n_workers = min(resolve_n_threads(n_threads), len(pieces))
     if n_workers <= 1:

@@ -14,6 +14,7 @@ from gala import agglo, classify, imio
 from gala import evaluate as ev
 from gala._types import Array, Labels
 from gala.datasets import ExampleVolume
+from gala.engine.policy import boundary_mean, classifier_probability
 from gala.features import base, histogram, moments
 from gala.viz import draw_segmentations, save_figure
 
@@ -77,7 +78,7 @@ def table(results: Sequence[Result], truth: Labels) -> str:
     for name, segmentation, seconds in results:
         known = ev.contingency_table(segmentation, truth, ignore_gt=[0])
         merges, splits = ev.split_vi(known)
-        rand = 1 - ev.adapted_rand_error(known)
+        rand = 1 - ev.adapted_rand_error(known)  # type: ignore[operator]  # one number without all_stats
         spent = "" if seconds is None else f"{seconds:.1f}"
         numbers = (f"{merges:.3f}", f"{splits:.3f}", f"{merges + splits:.3f}", f"{rand:.3f}")
         cells = (*numbers, f"{len(np.unique(segmentation))}", spent)
@@ -86,7 +87,7 @@ def table(results: Sequence[Result], truth: Labels) -> str:
 
 
 def _by_mean(test: ExampleVolume) -> Labels:
-    g = agglo.Rag(test.superpixels, test.p1, merge_priority_function=agglo.boundary_mean, show_progress=_on_terminal())
+    g = agglo.Rag(test.superpixels, test.p1, merge_priority_function=boundary_mean, show_progress=_on_terminal())
     g.agglomerate(_threshold)
     return g.get_segmentation()
 
@@ -97,7 +98,7 @@ def _by_learning(train: ExampleVolume, test: ExampleVolume, train_map: Array, te
     g = agglo.Rag(train.superpixels, train_map, feature_manager=features, show_progress=_on_terminal())
     (X, y, _, _), _ = g.learn_agglomerate(train.truth, features, random_state=_random_state)
     forest = classify.DefaultRandomForest(random_state=_random_state).fit(X, y[:, 0])
-    policy = agglo.classifier_probability(features, forest)
+    policy = classifier_probability(features, forest)
     g = agglo.Rag(test.superpixels, test_map, policy, feature_manager=features, show_progress=_on_terminal())
     g.agglomerate(_threshold)
     return g.get_segmentation()

@@ -178,7 +178,7 @@ class RunningGraph:
         if self.border in (u, v):
             return self._on_the_border(self.extent(v if u == self.border else u))
         lists = self._voxel_lists("contact")
-        parts = chain(self.state.next_part, self.find_contact(u, v))
+        parts = chain(self.state.links[:, merge.NEXT_PART], self.find_contact(u, v))
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
 
     def values(self, voxels: Ints) -> Floats:

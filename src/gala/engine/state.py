@@ -8,7 +8,7 @@ import numpy as np
 
 from gala._kernels import merge
 from gala._kernels.containers import Bags, new_table
-from gala._kernels.merge import State
+from gala._kernels.merge import END, LAST_PART, LOW_RANK, NEXT, RANK, State
 from gala._types import Array, Bools, Floats, Ints, Labels
 from gala.evaluate.contingency import count_overlaps
 from gala.graph.build import Volume
@@ -70,12 +70,18 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
     """
     n, e = graph.n_regions, len(graph.edges)
     ints = np.int32
+    links = np.full((e, 8), -1, dtype=ints)
+    links[:, END : END + 2] = graph.edges
+    links[:, LAST_PART] = np.arange(e)
+    scores = np.full((e, 4), np.inf)
+    scores[:, RANK] = scores[:, LOW_RANK] = np.arange(e)
     state = State(
         region_rows=np.column_stack([graph.region_cache, graph.at_border]),
         contact_rows=graph.contact_cache.copy(),
-        ends=graph.edges.astype(ints),
         node=np.arange(n),
-        priority=np.full(e, np.inf),
+        size=graph.region_cache[:, 0].copy(),
+        links=links,
+        scores=scores,
         touched=np.empty(e, dtype=ints),
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
@@ -87,18 +93,11 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         contact_joins=np.array(graph.contact_spec.joins, dtype=np.int64),
         next_leaf=np.full(n, -1, dtype=ints),
         last_leaf=np.arange(n, dtype=ints),
-        next_part=np.full(e, -1, dtype=ints),
-        last_part=np.arange(e, dtype=ints),
         head=np.empty(n, dtype=ints),
-        following=np.empty(2 * e, dtype=ints),
-        preceding=np.empty(2 * e, dtype=ints),
         degree=np.empty(n, dtype=ints),
         table=new_table(1),
         heap_priority=np.empty(2 * e + 16),
         heap_key=np.empty(2 * e + 16, dtype=np.int64),
-        rank=np.arange(e),
-        low=np.full(e, np.inf),
-        low_rank=np.arange(e),
     )
     return state._replace(table=merge.link_contacts(state))
 
@@ -122,8 +121,12 @@ def live_regions(state: State) -> Ints:
 
 def contacts_of(state: State, region: int) -> list[int]:
     """Return the contacts of a region."""
-    halves = chain(state.following, int(state.head[region]))
-    return [half >> 1 for half in halves]
+    contacts = []
+    half = int(state.head[region])
+    while half >= 0:
+        contacts.append(half >> 1)
+        half = int(state.links[half >> 1, NEXT + (half & 1)])
+    return contacts
 
 
 def chain(following: Array, first: int) -> list[int]:

@@ -65,7 +65,9 @@ class RegionGraph:
         wanted = np.asarray(labels)
         if self.n_regions == 0 and wanted.size:
             raise LabelError(f"there are no regions, so none with label {wanted.flat[0]}.")
-        where = np.minimum(np.searchsorted(self.labels, wanted), self.n_regions - 1)
+        # NumPy would compare int64 with uint64 as floats, which are too coarse from 2**53 on.
+        sought = wanted.astype(np.uint64) if wanted.dtype.kind == "i" else wanted
+        where = np.minimum(np.searchsorted(self.labels.astype(np.uint64), sought), self.n_regions - 1)
         unknown = self.labels[where] != wanted
         if unknown.any():
             raise LabelError(f"there is no region with label {wanted[unknown].flat[0]}.")
@@ -94,8 +96,11 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
                     f"graphs can be joined if they keep the same; {name} is {getattr(first, name)} in one and "
                     f"{getattr(other, name)} in another. Build all of them with the same features."
                 )
-    labels = np.unique(np.concatenate([graph.labels for graph in graphs]))
-    places = [np.searchsorted(labels, graph.labels) for graph in graphs]
+    common = np.result_type(*[graph.labels.dtype for graph in graphs])
+    width = np.dtype(np.uint64) if common.kind == "f" else common  # NumPy would have uint64 and int64 become floats
+    labels_of = [graph.labels.astype(width) for graph in graphs]
+    labels = np.unique(np.concatenate(labels_of))
+    places = [np.searchsorted(labels, own) for own in labels_of]
     keys = [pack(place[graph.edges]) for place, graph in zip(places, graphs, strict=True)]
     all_keys = np.unique(np.concatenate(keys))
     at_border = np.zeros(len(labels), dtype=np.bool_)

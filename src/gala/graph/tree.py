@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -46,17 +45,16 @@ class MergeTree:
     priority: Floats
 
     def __post_init__(self) -> None:
-        children = np.ascontiguousarray(self.children, dtype=np.int64).reshape(-1, 2)
+        children = np.ascontiguousarray(self.children, dtype=np.int64)
         priority = np.ascontiguousarray(self.priority, dtype=np.float64)
-        object.__setattr__(self, "children", children)
-        object.__setattr__(self, "priority", priority)
-        made = self.n_leaves + np.arange(len(children))
-        used_once = np.bincount(children[children >= 0], minlength=1).max() <= 1
-        if len(priority) != len(children) or not used_once or (children < 0).any() or (made <= children.T).any():
+        if children.size != 2 * priority.size or not _is_forest(self.n_leaves, children.reshape(-1, 2), priority):
             raise SettingError(
-                "a merge tree needs a priority and two nodes for each merge, and each node is merged once, after it "
-                f"was made; got {len(children)} merges of {self.n_leaves} leaves, and {len(priority)} priorities."
+                "a merge tree needs two nodes and a priority, not NaN, for each merge, and each node is merged once, "
+                f"after it was made; got children of shape {children.shape} for {self.n_leaves} leaves, and priorities "
+                f"of shape {priority.shape}."
             )
+        object.__setattr__(self, "children", children.reshape(-1, 2))
+        object.__setattr__(self, "priority", priority)
 
     @classmethod
     def empty(cls, n_leaves: int) -> MergeTree:
@@ -118,14 +116,13 @@ class MergeTree:
         is_child = np.zeros(2 * n - 1 if n else 0, dtype=np.bool_)
         is_child[children] = True
         roots = np.flatnonzero(~is_child[: n + self.n_merges])
-        while len(children) < n - 1:
-            children = np.vstack([children, roots[:2]])
-            roots = np.append(roots[2:], n + len(children) - 1)
-            height = np.append(height, np.inf)
+        waiting = np.concatenate([roots, np.arange(n + self.n_merges, 2 * n - 2)])
+        children = np.concatenate([children, waiting[: 2 * max(len(roots) - 1, 0)].reshape(-1, 2)])
+        height = np.concatenate([height, np.full(len(children) - len(height), np.inf)])
         n_leaves_of = np.ones(2 * n - 1 if n else 0)
         for k, pair in enumerate(children):
             n_leaves_of[n + k] = n_leaves_of[pair].sum()
-        return np.column_stack([np.sort(children, axis=1), height, n_leaves_of[n:]])
+        return np.column_stack([children, height, n_leaves_of[n:]])
 
     def save(self, file: _files.FileName) -> None:
         """Write the tree to `file`, a NumPy archive (.npz); an older file is only replaced by a complete one.
@@ -155,9 +152,19 @@ class MergeTree:
                 version = int(archive["format"])
                 if version <= _FORMAT:
                     return cls(int(archive["n_leaves"]), archive["children"], archive["priority"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except Exception as error:  # there is no end to what a damaged archive leads to
             raise FileError(f"{path} does not hold a merge tree that can be read: {error}.") from error
         raise FileError(f"{path} holds a merge tree of format {version}; this version reads up to {_FORMAT}.")
+
+
+def _is_forest(n_leaves: int, children: Ints, priority: Floats) -> bool:
+    """Tell whether merges make a forest: each of two nodes made before and merged by no other, no priority NaN."""
+    made = n_leaves + np.arange(len(children))
+    if n_leaves < 0 or priority.ndim != 1 or np.isnan(priority).any():
+        return False
+    if (children < 0).any() or (made <= children.T).any():
+        return False
+    return bool(np.bincount(children.ravel(), minlength=1).max() <= 1)
 
 
 def check_threshold(threshold: float) -> float:

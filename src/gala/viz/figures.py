@@ -21,9 +21,8 @@ from gala.evaluate import best_possible_segmentation, split_vi
 
 _magnification = 6  # pixels of a panel for each voxel, so that lines are thin
 _lines = {"border between objects": "black", "false split": "white", "false merge": "red"}
-_palette: Floats = np.array(
-    [colour for k, colour in enumerate(mpl.colormaps["tab20"].colors) if k not in (6, 7, 14, 15)]
-)  # without the reds, which are for errors, and the greys
+# Without the reds, which are for errors, and the greys.
+_palette: Floats = np.delete(mpl.colormaps["tab20"](range(20))[:, :3], [6, 7, 14, 15], axis=0)
 
 
 def draw_segmentations(
@@ -33,7 +32,7 @@ def draw_segmentations(
     *,
     plane: int | None = None,
 ) -> Figure:
-    """Draw a plane of images, of segmentations and of the truth, side by side.
+    r"""Draw a plane of images, of segmentations and of the truth, side by side.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def draw_segmentations(
     >>> truth = np.array([[1, 1, 2, 2]])
     >>> figure = draw_segmentations({"all": [[1, 1, 1, 1]]}, truth, {"image": truth})
     >>> [panel.get_title() for panel in figure.axes]
-    ['image', 'all\\nVI 1.00 + 0.00 = 1.00', 'truth']
+    ['image', 'all\nVI 1.00 + 0.00 = 1.00', 'truth']
     """
     objects = np.asarray(truth)
     where = _position(objects.shape, plane)
@@ -187,7 +186,14 @@ def _laid_out(panels: Mapping[str, Array]) -> Figure:
     for axis in axes[len(panels) :]:
         axis.remove()
     keys = [Patch(facecolor=colour, edgecolor="grey", label=label) for label, colour in _lines.items()]
-    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize=11)
+    figure.legend(
+        handles=keys,
+        title="VI = false merges + false splits, in bits",
+        loc="outside lower center",
+        ncols=len(keys),
+        frameon=False,
+        fontsize=11,
+    )
     return figure
 
 
