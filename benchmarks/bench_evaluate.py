@@ -1,4 +1,4 @@
-"""Contingency tables of 256³ voxels, beside those of scikit-image and waterz on the same arrays.
+"""Contingency tables of superpixels and truth, beside those of scikit-image and waterz on the same arrays.
 
 waterz does not give its table away: its whole comparison is timed, beside all of our metrics from one table.
 """
@@ -7,31 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
 from gala import evaluate as ev
 from gala.evaluate.contingency import count_overlaps
 
-SIDE = 256
-
-
-def cells(n_cells, seed):
-    """Return a volume of Voronoi cells with rough faces, labels 1 to `n_cells`."""
-    rng = np.random.default_rng(seed)
-    tree = cKDTree(rng.random((n_cells, 3)) * SIDE)
-    labels = np.empty((SIDE,) * 3, dtype=np.uint32)
-    in_plane = np.stack(np.mgrid[:SIDE, :SIDE], axis=-1).reshape(-1, 2)
-    for plane in range(SIDE):
-        voxels = np.column_stack([np.full(len(in_plane), plane), in_plane])
-        nearest = tree.query(voxels + rng.normal(scale=0.25, size=voxels.shape), workers=-1)[1]
-        labels[plane] = nearest.reshape(SIDE, SIDE) + 1
-    return labels
-
 
 @pytest.fixture(scope="module")
-def volumes():
-    """15,000 superpixels and 300 true objects."""
-    return cells(15_000, seed=0), cells(300, seed=1)
+def volumes(volume):
+    """Superpixels and the truth."""
+    return volume.superpixels, volume.truth
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +32,9 @@ def test_contingency__gala(benchmark, volumes, n_pairs, n_threads):
     assert table.nnz == n_pairs
 
 
-def test_contingency__gala_uint64_sparse(benchmark, volumes, n_pairs):
+def test_contingency__gala_uint64_labels(benchmark, volumes, n_pairs):
     benchmark.group = "contingency table"
-    sparse = [labels * np.uint64(2**40 + 1) for labels in volumes]
+    sparse = [labels.astype(np.uint64) * np.uint64(2**40 + 1) for labels in volumes]
     table = benchmark(ev.contingency_table, *sparse, n_threads=1)
     assert table.nnz == n_pairs
 

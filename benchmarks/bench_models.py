@@ -1,4 +1,4 @@
-"""Scores of 100,000 edges with 33 features, and of batches of 8, beside predict_proba on the same arrays."""
+"""Scores of 100,000 edges with 33 features, and of batches of 8, beside predict_proba on one core."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from gala.classify.flat import lay_flat, predict
 
 N_EDGES, N_FEATURES, N_EXAMPLES = 100_000, 33, 1_100
 CLASSIFIERS = {
-    "forest": RandomForestClassifier(
-        100, criterion="entropy", max_depth=20, bootstrap=False, random_state=0, n_jobs=-1
-    ),
+    "forest": RandomForestClassifier(100, criterion="entropy", max_depth=20, bootstrap=False, random_state=0, n_jobs=1),
     "gradient boosting": GradientBoostingClassifier(random_state=0),
     "histogram boosting": HistGradientBoostingClassifier(random_state=0),
     "logistic regression": make_pipeline(StandardScaler(), LogisticRegression()),

@@ -1,5 +1,7 @@
 """The compiled engine, the Python engine and their slow twin make the same merges; what holds for every tree."""
 
+# ruff: noqa: ARG001  # row kernels share a signature
+
 from __future__ import annotations
 
 import re
@@ -71,7 +73,7 @@ def assert_same(g, other):
         assert_array_equal(g.get_segmentation(), other.segmentation())
 
 
-# ------------------------------------------------------------------------------------------------- one law, three engines
+# ------------------------------------------------------------------------------ one law, three engines
 
 
 @given(volumes(), rescores, thresholds)
@@ -215,7 +217,7 @@ def test_scores__do_not_depend_on_threads(volume, n_threads, rescore):
         assert_same(run(volume, boundary_mean, rescore=rescore, n_threads=n_threads), one)
 
 
-# ------------------------------------------------------------------------------------------------- in steps
+# -------------------------------------------------------------------------------------------- in steps
 
 
 @given(volumes(), rescores, thresholds, thresholds, st.sampled_from([boundary_mean, naive_engine.mean, largest_first]))
@@ -269,7 +271,7 @@ def test_engine__is_what_the_historic_interface_runs(volume, rescore, threshold)
         assert_array_equal(array, old)
 
 
-# ------------------------------------------------------------------------------------------------- trees and segmentations
+# ----------------------------------------------------------------------------- trees and segmentations
 
 
 @given(volumes(), rescores, st.lists(st.floats(0, 1), min_size=2, max_size=4))
@@ -322,7 +324,7 @@ def test_names_of_regions__change_nothing_without_ties(volume, random, seed, res
         assert len(groups) == len(np.unique(seg)) == len(np.unique(again))
 
 
-# ------------------------------------------------------------------------------------------------- constraints
+# ----------------------------------------------------------------------------------------- constraints
 
 
 @st.composite
@@ -389,7 +391,7 @@ def test_constraints__hold_for_what_was_merged_by_hand(volume, data):
     assert_same(g, twin.agglomerate(each(naive_engine.mean)))
 
 
-# ------------------------------------------------------------------------------------------------- what goes wrong
+# ------------------------------------------------------------------------------------- what goes wrong
 
 
 @row_kernel

@@ -15,7 +15,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
     submod_attrs={
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
-        "graph.build": ["build_graph"],
+        "graph.build": ["build_graph", "map_labels"],
         "graph.regions": ["RegionGraph"],
         "graph.tree": ["MergeTree"],
     },
@@ -35,6 +35,7 @@ __all__ = [
     "evaluate",
     "features",
     "imio",
+    "map_labels",
     "morpho",
     "viz",
 ]

@@ -94,7 +94,8 @@ def regional_minima(image: ArrayLike) -> Labels:
     if height.min() == height.max():
         return np.ones(height.shape, dtype=np.int32)
     lowest = morphology.local_minima(height, connectivity=height.ndim)  # type: ignore[no-untyped-call]  # not annotated
-    return _numbered(lowest, connectivity=height.ndim)
+    minima: Array = measure.label(lowest, connectivity=height.ndim)  # type: ignore[no-untyped-call]  # not annotated
+    return minima.astype(np.int32, copy=False)
 
 
 def relabel_connected(labels: ArrayLike, *, connectivity: int = 1) -> Labels:
@@ -102,7 +103,7 @@ def relabel_connected(labels: ArrayLike, *, connectivity: int = 1) -> Labels:
 
     Parameters
     ----------
-    labels : array of int, shape (M, ..., P)
+    labels : array of int, shape (M, ..., P), 1 to 3 dimensions
         Regions; 0 is none.
     connectivity : int
         Voxels are neighbours if they differ by 1 in at most this many coordinates.
@@ -116,6 +117,8 @@ def relabel_connected(labels: ArrayLike, *, connectivity: int = 1) -> Labels:
     ------
     LabelError
         If `labels` are not whole numbers, 0 or more.
+    ShapeError
+        If there are no voxels, or more than 3 dimensions.
     SettingError
         If `connectivity` is not from 1 to the number of axes.
 
@@ -126,12 +129,10 @@ def relabel_connected(labels: ArrayLike, *, connectivity: int = 1) -> Labels:
            [3, 3, 3, 2]], dtype=int32)
     """
     regions = as_labels(labels, "labels")
+    if regions.ndim > 3:
+        raise ShapeError(f"labels must have 1 to 3 dimensions; got shape {regions.shape}.")
     if connectivity not in range(1, regions.ndim + 1):
         raise SettingError(f"connectivity must be from 1 to {regions.ndim}, the number of axes; got {connectivity}.")
-    return _numbered(regions, connectivity=connectivity)
-
-
-def _numbered(regions: Array, *, connectivity: int) -> Labels:
     pieces: Array = measure.label(regions, background=0, connectivity=connectivity)  # type: ignore[no-untyped-call]  # not annotated
     return pieces.astype(np.int32, copy=False)
 

@@ -12,7 +12,8 @@ from gala import __version__
 from gala.errors import GalaError
 
 _size = (64, 128, 128)
-_extent = click.IntRange(min=1)
+_extent, _seed = click.IntRange(min=1), click.IntRange(min=0)
+_axes = "PLANES ROWS COLUMNS"
 
 
 class _Commands(click.Group):
@@ -33,10 +34,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the ten files. Default: make them up.")
-@click.option("--size", type=_extent, nargs=3, help="Planes, rows and columns to make up. Default: 64 128 128.")
-@click.option("--seed", type=click.IntRange(min=0), help="Which volumes to make up. Default: 0.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of ten files, as example-data writes them. Default: make two volumes up.",
+)
+@click.option("--size", type=_extent, nargs=3, metavar=_axes, help="Size of volumes made up. Default: 64 128 128.")
+@click.option("--seed", type=_seed, metavar="N", help="Other volumes for other numbers. Default: 0.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), help="Default: demo-out.")
 def demo(data: Path | None, size: tuple[int, ...] | None, seed: int | None, out: Path) -> None:
     """Learn on one volume, segment another and compare with simpler ways.
 
@@ -48,7 +53,7 @@ def demo(data: Path | None, size: tuple[int, ...] | None, seed: int | None, out:
     from gala.datasets import make_folder, read_example, synthetic_pair
 
     make_folder(out)
-    _say("The first run on a machine also compiles, for half a minute or so.")
+    _say("The first run on a machine also compiles, for about 40 s.")
     _say("Making two volumes up ..." if data is None else f"Reading {data} ...")
     volumes = synthetic_pair(size or _size, seed=seed or 0) if data is None else read_example(data)
     click.echo(run(volumes["train"], volumes["test"], out=out, say=_say))
@@ -57,8 +62,8 @@ def demo(data: Path | None, size: tuple[int, ...] | None, seed: int | None, out:
 
 @main.command("example-data")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--size", type=_extent, nargs=3, default=_size, show_default=True, help="Planes, rows and columns.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which volumes to make up.")
+@click.option("--size", type=_extent, nargs=3, metavar=_axes, default=_size, help="Default: 64 128 128.")
+@click.option("--seed", type=_seed, metavar="N", default=0, help="Other volumes for other numbers. Default: 0.")
 def example_data(folder: Path, size: tuple[int, ...], seed: int) -> None:
     """Make two volumes up and write them to FOLDER as ten files.
 
@@ -76,7 +81,7 @@ def warmup() -> None:
     from gala.cli.demo import compare
     from gala.datasets import synthetic_pair
 
-    _say("Compiling, for half a minute or so ...")
+    _say("Compiling, for about 40 s ...")
     start = perf_counter()
     volumes = synthetic_pair((16, 48, 48))
     compare(volumes["train"], volumes["test"], say=lambda _: None)

@@ -91,7 +91,7 @@ def _boundary_map(
     """Return what a detector of membranes would say: sure of most, unsure of some, wrong about organelles."""
     shape = membrane.shape
     sureness = 0.45 + 0.55 * _step(3 * smooth_noise(random, shape, 14) + 0.9)
-    sureness *= _step(6 * smooth_noise(random, shape, 5) + 12)  # gaps
+    sureness *= _step(6 * smooth_noise(random, shape, 5) + 13)  # gaps
     wrong = 0.7 + 0.12 * smooth_noise(random, shape, 12)
     p: Array = membrane * sureness
     np.maximum(p, skin * np.clip(wrong, 0, 1), out=p)

@@ -14,7 +14,8 @@ from scipy import ndimage
 from gala._types import Array, Bools, Floats, Ints, Labels
 from gala.morpho import relabel_connected, watershed
 
-_calibres = np.array([2.0, 4.0, 6.0, 9.0, 13.0])  # voxels that each class of paths is ahead of the thinnest points
+_calibres = (2.0, 4.0, 6.0, 9.0, 13.0)  # radius of each class, in voxels, that is taken off the distance
+_limits = (-0.3, 0.4, 0.9, 1.5)  # of normal noise, between classes: thin ones are common
 _step = 2.0  # voxels from one point of a path to the next: the width of a voxel of the coarse grid
 _n_points = 60
 _width = 9.0  # of a neurite, on average
@@ -84,7 +85,7 @@ def _walk(random: np.random.Generator, shape: tuple[int, ...]) -> _Paths:
     way = _step * heading.cumsum(axis=1)
     points = start + way - way[:, _n_points // 2, None]
     size = random.standard_normal((n_paths, 1)) + 0.3 * _along(random, n_paths)
-    calibre = np.digitize(size, [-0.3, 0.4, 0.9, 1.5])
+    calibre = np.digitize(size, _limits)
     in_organelle = (_along(random, n_paths) > -0.2) & (calibre >= 2)
     owner = np.broadcast_to(np.arange(n_paths)[:, None], calibre.shape)
     inside = ((points > -_margin) & (points < span - _margin)).all(axis=-1)

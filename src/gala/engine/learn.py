@@ -269,7 +269,7 @@ def _learn_by_calls(g: RunningGraph, truths: Truths, feature_map: Null, schedule
         for number in range(len(truths.totals)):
             first = number * truths.n_regions
             pour(truths.overlaps, first + keep, first + gone)
-    X = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    X = np.array(rows, dtype=np.float64) if rows else g.describe(feature_map, live_contacts(g.state)[:1])[:0]
     y = np.concatenate([example.y for example in parts] or [np.empty((0, 3))])
     w = np.concatenate([example.w for example in parts] or [np.empty((0, 2))])
     return TrainingSet(X, y, w, np.array(pairs).reshape(-1, 2))

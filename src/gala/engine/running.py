@@ -211,7 +211,7 @@ class RunningGraph:
         """Return the features of each contact, shape (B, F)."""
         if not is_declared(feature_map):
             rows = [feature_map(self, u, v) for u, v in self.pairs_of(contacts).tolist()]
-            return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+            return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 0)
         graph = self.graph
         program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.channels, graph.ndim)
         out = np.empty((len(contacts), len(output_names(feature_map, graph.channels, graph.ndim))))

@@ -27,7 +27,7 @@ from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError, ImageError, SettingError, ShapeError
 from gala.graph.caches import CacheSpec, Channels, Declaration, lay_out
 from gala.graph.labels import as_labels
-from gala.graph.regions import RegionGraph, joined, pack, unpack
+from gala.graph.regions import RegionGraph, find_labels, joined, pack, unpack
 
 # Small enough for four threads to share 128³ voxels; at 2^21, joining the slabs of 256³ takes a tenth of the build.
 SLAB_VOXELS = 2**21
@@ -195,9 +195,9 @@ def slabs_of(shape: tuple[int, ...]) -> list[range]:
 
 
 def map_labels(
-    labels: Labels,
-    keys: Labels,
-    values: Labels,
+    labels: ArrayLike,
+    keys: ArrayLike,
+    values: ArrayLike,
     *,
     mask: Array | None = None,
     background: int | None = None,
@@ -210,12 +210,29 @@ def map_labels(
     labels : array of int, shape (M, ..., P)
         Each label must be in `keys`, unless it is masked or background: such voxels become 0.
     keys, values : array of int, shape (N,)
-        `keys` increases.
+        `keys` increases, as `RegionGraph.labels` does.
+    mask : array of bool, shape (M, ..., P), optional
+        Voxels that are False become 0.
+    background : int, optional
+        Voxels of this label become 0.
+    n_threads : int, optional
+        By default the environment variable GALA_NUM_THREADS, or else the number of cores.
 
     Returns
     -------
     mapped : array of the type of `values`, shape (M, ..., P)
+
+    Raises
+    ------
+    LabelError
+        If a label is not in `keys`.
+
+    Examples
+    --------
+    >>> map_labels([[7, 7, 9]], [7, 9], [7, 7])
+    array([[7, 7, 7]])
     """
+    labels, keys, values = as_labels(labels, "labels"), np.asarray(keys), np.asarray(values)
     out = np.empty(labels.shape, dtype=values.dtype)
 
     def map_slab(planes: range) -> None:
@@ -224,7 +241,7 @@ def map_labels(
         starts = np.arange(0, numbers.size, labels.shape[-1])
         found = _number(labels[part], None if mask is None else mask[part], background, numbers, starts)
         lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
-        lookup[:-1] = values[np.searchsorted(keys, found.astype(keys.dtype))]
+        lookup[:-1] = values[find_labels(keys, found)]
         out[part] = lookup[numbers.reshape(out[part].shape)]
 
     map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)

@@ -62,16 +62,7 @@ class RegionGraph:
         LabelError
             If one of them is not the label of a region.
         """
-        wanted = np.asarray(labels)
-        if self.n_regions == 0 and wanted.size:
-            raise LabelError(f"there are no regions, so none with label {wanted.flat[0]}.")
-        # NumPy would compare int64 with uint64 as floats, which are too coarse from 2**53 on.
-        sought = wanted.astype(np.uint64) if wanted.dtype.kind == "i" else wanted
-        where = np.minimum(np.searchsorted(self.labels.astype(np.uint64), sought), self.n_regions - 1)
-        unknown = self.labels[where] != wanted
-        if unknown.any():
-            raise LabelError(f"there is no region with label {wanted[unknown].flat[0]}.")
-        return where
+        return find_labels(self.labels, labels)
 
     def join(self, other: RegionGraph) -> RegionGraph:
         """Return the graph of two blocks that share no voxel, from the graphs of each."""
@@ -122,6 +113,26 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
         channels=first.channels,
         ndim=first.ndim,
     )
+
+
+def find_labels(known: Labels, labels: ArrayLike) -> Ints:
+    """Return the positions of `labels`, any shape, among `known`, shape (N,), which increase.
+
+    Raises
+    ------
+    LabelError
+        If one of them is not there.
+    """
+    wanted = np.asarray(labels)
+    if len(known) == 0 and wanted.size:
+        raise LabelError(f"there are no regions, so none with label {wanted.flat[0]}.")
+    # NumPy would compare int64 with uint64 as floats, which are too coarse from 2**53 on.
+    sought = wanted.astype(np.uint64) if wanted.dtype.kind == "i" else wanted
+    where = np.minimum(np.searchsorted(known.astype(np.uint64), sought), len(known) - 1)
+    unknown = known[where] != wanted
+    if unknown.any():
+        raise LabelError(f"there is no region with label {wanted[unknown].flat[0]}.")
+    return where
 
 
 def pack(pairs: Ints) -> Ints:

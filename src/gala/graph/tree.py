@@ -148,7 +148,7 @@ class MergeTree:
         """
         path = _files.existing_file(file)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 version = int(archive["format"])
                 if version <= _FORMAT:
                     return cls(int(archive["n_leaves"]), archive["children"], archive["priority"])
