@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -36,7 +37,8 @@ def image_with(values):
 
 
 def labels_with(values):
-    changed = labels.astype(float if any(v % 1 for v in values.values()) else int)
+    """Return float labels that hold some values, by position."""
+    changed = labels.astype(float)
     for position, value in values.items():
         changed[position] = value
     return changed
@@ -59,7 +61,7 @@ ERRORS = {
     "negative labels": (
         LabelError,
         ["labels", "-3 at (0, 1, 2)", "first of 2"],
-        {"labels": labels_with({(0, 1, 2): -3, (1, 0, 0): -1})},
+        {"labels": labels_with({(0, 1, 2): -3, (1, 0, 0): -1}).astype(int)},
     ),
     "fractional labels": (LabelError, ["1.5 at (1, 2, 3)", "first of 1"], {"labels": labels_with({(1, 2, 3): 1.5})}),
     "labels NaN": (LabelError, ["nan at (0, 0, 0)"], {"labels": labels_with({(0, 0, 0): np.nan})}),
@@ -151,7 +153,7 @@ def test_build_graph__regions_apart_have_no_contacts():
     volume = check_volume([[1, 0, 2]], background=0)
     alone = build_graph([[1, 0, 2]], background=0)
     assert alone.edges.shape == (0, 2)
-    assert contact_voxels(volume, alone).voxels.size == 0
+    assert contact_voxels(volume, alone).first.tolist() == [0]
 
 
 @pytest.mark.parametrize("nothing", [{"mask": np.zeros(labels.shape, bool)}, {"labels": labels * 0, "background": 0}])
@@ -161,7 +163,7 @@ def test_build_graph__without_any_region_is_empty(nothing):
     assert empty.n_regions == 0
     assert empty.edges.shape == (0, 2)
     volume = check_volume(**arguments)
-    assert region_voxels(volume, empty).voxels.size == contact_voxels(volume, empty).voxels.size == 0
+    assert len(region_voxels(volume, empty).first) == len(contact_voxels(volume, empty).first) == 1
     whole = build_graph(labels, image, moments.Manager())
     for graph in (whole.join(empty), empty.join(whole)):
         assert_array_equal(graph.region_cache, whole.region_cache)
@@ -187,7 +189,7 @@ def test_find__returns_positions_of_any_shape(dtype):
     assert graph.find([]).tolist() == []
 
 
-@pytest.mark.parametrize("wanted", [[6], [5, 2**64 - 1], [-1], [201], [5.5], [np.nan]])
+@pytest.mark.parametrize("wanted", [[6], [5, 8], [-1], [201], [5.5], [np.nan]])
 def test_find__names_the_label_that_is_not_there(wanted):
     graph = build_graph(np.array([5, 9, 7, 200]))
     with pytest.raises(LabelError, match=re.escape(f"there is no region with label {wanted[-1]}")):
@@ -290,11 +292,12 @@ def test_build_graph__equals_the_reference_on_the_real_volumes(split):
     file = REFERENCE / f"rag_{split}_slow.npz"
     if not file.exists():
         pytest.skip(f"{file} is not there")
-    expected = np.load(file)
+    with np.load(file) as archive:
+        expected = dict(archive)
     regions, p1 = read(f"{split}-ws"), read(f"{split}-p1")
     real, border = expected["is_real"], expected["boundary_body"]
     first = expected["bnd_indptr"]
-    padded = [expected["bnd_index_padded"][a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
+    padded = [expected["bnd_index_padded"][a:b] for a, b in pairwise(first)]
 
     graph = build_graph(regions, p1, moments.Manager(nmoments=1))
     voxels = contact_voxels(check_volume(regions, p1), graph)

@@ -128,14 +128,15 @@ def test_epoch__compiled_called_and_slow_learning_agree(volume, data, mode, sche
     compiled = epoch(volume, gts, mode=mode, scheme=scheme)
     called = epoch(volume, gts, called=True, mode=mode, scheme=scheme)
     for array, same in zip(compiled, called, strict=True):
-        assert_array_equal(array.reshape(len(compiled.X), -1), same.reshape(len(compiled.X), -1))
+        assert_array_equal(array, same)
     twin = naive_engine.Graph(*volume, features=manager)
     rows, judgements, pairs = naive_engine.learn_epoch(
         twin, gts, manager, each(naive_engine.mean), mode=mode, scheme=scheme
     )
     assume(scheme != "vi-sign" or all(abs(judgement.vi) > 1e-9 for judgement in judgements))
     assert [tuple(pair) for pair in compiled.merges.tolist()] == pairs
-    assert_array_equal(compiled.X.reshape(len(rows), -1), rows.reshape(len(rows), -1))
+    assert compiled.X.shape == (len(pairs), 12)
+    assert_array_equal(compiled.X.ravel(), rows.ravel())
     assert_judged(compiled, judgements)
 
 
@@ -352,12 +353,12 @@ def test_lash__takes_every_merge_of_the_last_epoch():
     lash = {"learning_mode": "loose", "labeling_mode": "rand-sign", "memory": False}
     data, epochs = learn(image=image, max_num_epochs=4, min_num_epochs=4, **lash)
     assert [len(epoch.X) for epoch in epochs[1:]] == [47] * 3
-    assert_same_data(data, epochs[-1])
+    assert_same_data(data, unique_learning_data_elements([list(epochs[-1])]))
     policy = agglo.classifier_probability(manager, GaussianNB().fit(data.X, data.y[:, 2]))
     g = Rag(BLOCKS, image, policy, feature_manager=manager)
     g.agglomerate(0.5)
-    print(evaluate.adj_rand_index(g.get_segmentation(), TRUTH), evaluate.adj_rand_index(BLOCKS, TRUTH))
-    assert evaluate.rand_index(g.get_segmentation(), TRUTH) > evaluate.rand_index(BLOCKS, TRUTH)
+
+    assert evaluate.adj_rand_index(g.get_segmentation(), TRUTH) > 2 * evaluate.adj_rand_index(BLOCKS, TRUTH)
 
 
 def test_several_truths__are_weighed_together():

@@ -19,7 +19,7 @@ from gala._types import Array, ArrayLike, Bools, Floats, Labels
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import best_possible_segmentation, split_vi
 
-_magnification = 6  # pixels of a panel for each voxel, so that lines are thin
+_panel_inches, _panel_pixels = 3.4, 500  # width, and about the number of pixels across
 _lines = {"border between objects": "black", "false split": "white", "false merge": "red"}
 # Without the reds, which are for errors, and the greys.
 _palette: Floats = np.delete(mpl.colormaps["tab20"](range(20))[:, :3], [6, 7, 14, 15], axis=0)
@@ -99,7 +99,7 @@ def save_figure(figure: Figure, fn: FileName) -> None:
         If the file cannot be written.
     """
     with replacing(fn) as new:
-        figure.savefig(new, dpi=120)
+        figure.savefig(new, dpi=_panel_pixels / _panel_inches)
 
 
 class _Colours:
@@ -161,7 +161,9 @@ def _changes(labels: Labels) -> Bools:
 
 
 def _magnified(plane: Array) -> Array:
-    return plane.repeat(_magnification, axis=0).repeat(_magnification, axis=1)
+    """Return a plane with several pixels for each voxel, so that lines are thin."""
+    times = max(1, round(_panel_pixels / plane.shape[1]))
+    return plane.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _nearest_object(plane: Labels) -> tuple[Array, ...]:
@@ -176,11 +178,12 @@ def _laid_out(panels: Mapping[str, Array]) -> Figure:
     n_rows = 1 if len(panels) <= 3 else 2
     n_columns = -(-len(panels) // n_rows)
     height, width = next(iter(panels.values())).shape[:2]
-    panel_height = float(np.clip(3.4 * height / width, 1.2, 6.8)) + 0.5
-    figure = Figure((3.4 * n_columns, panel_height * n_rows + 0.4), layout="constrained")
+    panel_height = _panel_inches * float(np.clip(height / width, 0.3, 2))
+    size = (_panel_inches * n_columns, (panel_height + 0.6) * n_rows + 0.6)  # and the titles, and the key
+    figure = Figure(size, layout="constrained")
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axis, (title, panel) in zip(axes, panels.items(), strict=False):
-        axis.imshow(panel, cmap="gray", interpolation="nearest")
+        axis.imshow(panel, cmap="gray")
         axis.set_title(title, fontsize=11)
         axis.set_axis_off()
     for axis in axes[len(panels) :]:
