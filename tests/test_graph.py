@@ -16,11 +16,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive
 import strategies
 from gala._kernels.jit import gather_kernel
+from gala.errors import LabelError
 from gala.features import histogram, moments
 from gala.features.base import Composite, Declared
 from gala.graph import build
-from gala.graph.build import build_graph, check_volume, contact_voxels, map_labels, region_voxels
+from gala.graph import volume as volumes
+from gala.graph.build import build_graph
 from gala.graph.caches import CacheSpec, Join, Layout
+from gala.graph.volume import check_volume
+from gala.graph.voxels import contact_voxels, map_labels, region_voxels
 
 some = settings(deadline=None, max_examples=50)
 few = settings(deadline=None, max_examples=25)
@@ -81,7 +85,7 @@ def named(graph, name_of=int):
 
 def slabs_of(n_voxels):
     """Cut volumes into slabs of about this many voxels."""
-    return mock.patch.object(build, "SLAB_VOXELS", n_voxels)
+    return mock.patch.object(volumes, "SLAB_VOXELS", n_voxels)
 
 
 def lists(voxel_lists):
@@ -300,7 +304,7 @@ def test_threads__do_not_change_a_single_bit(n_threads):
     labels, image = textured()
     volume = check_volume(labels, image)
     with slabs_of(1300):
-        assert len(build.slabs_of(labels.shape)) > 4
+        assert len(volumes.slabs_of(labels.shape)) > 4
         alone, together = (build_graph(labels, image, features, n_threads=n) for n in (1, n_threads))
         for name in ("labels", "edges", "region_cache", "contact_cache", "at_border"):
             assert getattr(alone, name).tobytes() == getattr(together, name).tobytes(), name
@@ -322,7 +326,7 @@ def test_join__of_slabs_in_any_order_is_the_graph_of_the_whole(case, n_voxels, r
     slabs = []
     with slabs_of(n_voxels), mock.patch.object(build, "joined", lambda graphs: slabs.extend(graphs) or whole):
         case.build()
-        assert len(slabs) == len(build.slabs_of(case.labels.shape))
+        assert len(slabs) == len(volumes.slabs_of(case.labels.shape))
     random.shuffle(slabs)
     one_by_one = reduce(lambda a, b: a.join(b), slabs)
     half = len(slabs) // 2
@@ -417,6 +421,12 @@ def test_map_labels__looks_up_each_label(case, dtype, n_voxels, n_threads):
     expected = np.where(case.inside(), values[np.searchsorted(keys, case.labels)], dtype(0))
     assert mapped.dtype == dtype
     assert_array_equal(mapped, expected)
+
+
+def test_map_labels__names_a_label_without_an_entry():
+    with pytest.raises(LabelError, match="no region with label 8"):
+        map_labels([[7, 8, 9]], [7, 9], [1, 2])
+    assert map_labels([[7, 8, 9]], [7, 9], [1, 2], background=8).tolist() == [[1, 0, 2]]
 
 
 @pytest.mark.parametrize("connectivity", [1, 2, 3])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -17,8 +18,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gala.errors import FeatureError, GalaError, ImageError, LabelError, SettingError, ShapeError
 from gala.features import histogram, moments
 from gala.features.base import Composite, Null
-from gala.graph.build import build_graph, check_volume, contact_voxels, region_voxels
+from gala.graph import volume as volumes
+from gala.graph.build import build_graph
 from gala.graph.caches import Channels
+from gala.graph.volume import check_volume
+from gala.graph.voxels import contact_voxels, region_voxels
 
 SHARED = Path(__file__).parents[2] / "shared"
 EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
@@ -116,6 +120,22 @@ def test_build_graph__says_what_is_wrong(name):
     assert isinstance(error.value, GalaError)
     for fact in facts:
         assert fact in str(error.value)
+
+
+def test_build_graph__counts_nan_in_all_slabs_together():
+    wrong = image_with({(0, 2, 1): np.nan, (1, 0, 0): np.inf, (1, 2, 2): np.nan})
+    mask = np.ones(labels.shape, dtype=bool)
+    mask[0, 2, 1] = False
+    with mock.patch.object(volumes, "SLAB_VOXELS", 12):
+        assert len(volumes.slabs_of(labels.shape)) == 2
+        with pytest.raises(
+            ImageError, match=re.escape("3 values are NaN or infinite, the first is nan at (0, 2, 1, 0)")
+        ):
+            build_graph(labels, wrong)
+        with pytest.raises(
+            ImageError, match=re.escape("2 values are NaN or infinite, the first is inf at (1, 0, 0, 0)")
+        ):
+            build_graph(labels, wrong, mask=mask)
 
 
 def test_build_graph__nan_outside_of_regions_is_no_error():

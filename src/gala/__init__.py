@@ -15,9 +15,10 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
     submod_attrs={
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
-        "graph.build": ["build_graph", "map_labels"],
+        "graph.build": ["build_graph"],
         "graph.regions": ["RegionGraph"],
         "graph.tree": ["MergeTree"],
+        "graph.voxels": ["map_labels"],
     },
 )
 

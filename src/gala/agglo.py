@@ -38,10 +38,12 @@ from gala.engine.state import Constraints, overlap_bags
 from gala.errors import FeatureError, SettingError, ShapeError
 from gala.evaluate import split_vi
 from gala.features.base import Declared, Null
-from gala.graph.build import build_graph, check_volume, map_labels
+from gala.graph.build import build_graph
 from gala.graph.caches import Channels
 from gala.graph.labels import as_labels
 from gala.graph.tree import check_threshold
+from gala.graph.volume import check_volume
+from gala.graph.voxels import map_labels
 
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 

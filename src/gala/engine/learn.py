@@ -24,8 +24,8 @@ from gala.engine.state import chain, copy_arrays, live_contacts, live_regions, o
 from gala.errors import LabelError, SettingError, ShapeError
 from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
-from gala.graph.build import Volume
 from gala.graph.labels import as_labels
+from gala.graph.volume import Volume
 
 _MODES = {"strict": learning.STRICT, "loose": learning.LOOSE, "permissive": learning.PERMISSIVE}
 _SCHEMES = {"assignment": 0, "vi-sign": 1, "rand-sign": 2}

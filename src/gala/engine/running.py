@@ -26,9 +26,10 @@ from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
 from gala.features.base import Composite, Declared, Null, Pair
 from gala.features.program import build_program, is_declared, output_names
-from gala.graph.build import Volume, VoxelLists, contact_voxels, region_voxels
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
+from gala.graph.volume import Volume
+from gala.graph.voxels import VoxelLists, contact_voxels, region_voxels
 
 _SCORE_BLOCK = 16384  # edges a thread scores at a time; each edge by itself, so the number changes nothing
 

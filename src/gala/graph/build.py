@@ -6,10 +6,9 @@ shape alone: the result is the same, byte for byte, for any number of threads.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,40 +23,16 @@ from gala._kernels.adjacency import (
 from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
-from gala.errors import FeatureError, ImageError, SettingError, ShapeError
+from gala.errors import FeatureError
 from gala.graph.caches import CacheSpec, Channels, Declaration, lay_out
-from gala.graph.labels import as_labels
-from gala.graph.regions import RegionGraph, find_labels, joined, pack, unpack
+from gala.graph.regions import RegionGraph, joined, pack, unpack
+from gala.graph.volume import Volume, check_volume, slabs_of
 
-# Small enough for four threads to share 128³ voxels; at 2^21, joining the slabs of 256³ takes a tenth of the build.
-SLAB_VOXELS = 2**21
 _TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at hand stay in the processor's cache
 
 
 class _Leaves(Protocol):
     def leaves(self) -> Iterator[Any]: ...
-
-
-class Volume(NamedTuple):
-    """A label image that has been checked, and what goes with it."""
-
-    labels: Labels  # (M, ..., P)
-    image: Array  # (M, ..., P, C)
-    mask: Array | None  # (M, ..., P) bool
-    background: int | None
-    offsets: tuple[tuple[int, ...], ...]  # to the neighbours of a voxel
-    channels: Channels
-
-
-class VoxelLists(NamedTuple):
-    """The voxels of each of N regions or contacts, as positions in the raveled volume."""
-
-    first: Ints  # (N + 1,) where the list of each begins in `voxels`
-    voxels: Ints  # increasing within each list
-
-    def of(self, i: int) -> Ints:
-        """Return the voxels of the region or contact at position `i`."""
-        return self.voxels[self.first[i] : self.first[i + 1]]
 
 
 def build_graph(
@@ -141,12 +116,12 @@ def build_graph(
     ndim = volume.labels.ndim
     spec, firsts = lay_out(leaves, volume.channels, ndim)
     placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
-    of_regions = _gathering(placed, spec, volume.channels, ndim, kind="region_channels")
-    of_contacts = _gathering(placed, spec, volume.channels, ndim, kind="contact_channels")
+    of_regions = gathering(placed, spec, volume.channels, ndim, kind="region_channels")
+    of_contacts = gathering(placed, spec, volume.channels, ndim, kind="contact_channels")
     wants_coords = any(leaf.layout(volume.channels, ndim).needs_coords for leaf, _ in placed)
 
     def build_slab(planes: range) -> RegionGraph:
-        found, block = _block(volume, planes, wants_coords=wants_coords)
+        found, block = block_of(volume, planes, wants_coords=wants_coords)
         parts = gather_block(block, of_regions, of_contacts, len(found), False)
         return _slab_graph(found, parts, spec, volume)
 
@@ -154,169 +129,17 @@ def build_graph(
     return joined(slabs)
 
 
-def check_volume(
-    labels: ArrayLike,
-    image: ArrayLike | None = None,
-    connectivity: int = 1,
-    *,
-    mask: ArrayLike | None = None,
-    background: int | None = None,
-    channels: Channels | None = None,
-) -> Volume:
-    """Return the arguments of `build_graph` as arrays that fit each other, or raise what is wrong with them."""
-    regions = as_labels(labels, "labels")
-    if regions.ndim > 4:
-        raise ShapeError(f"labels must have 1 to 4 dimensions; got shape {regions.shape}.")
-    if isinstance(connectivity, bool) or connectivity not in range(1, regions.ndim + 1):
-        raise SettingError(
-            f"connectivity must be a whole number from 1 to the number of dimensions, {regions.ndim}; "
-            f"got {connectivity!r}."
-        )
-    if background is not None and not 0 <= background < 2**64:
-        raise SettingError(f"background must be a label, from 0 to 2**64 - 1, or None; got {background!r}.")
-    keep = None if mask is None else np.asarray(mask).astype(np.bool_, copy=False)
-    if keep is not None and keep.shape != regions.shape:
-        raise ShapeError(f"mask must have the shape of labels, {regions.shape}; got {keep.shape}.")
-    values = _check_image(image, regions, keep)
-    offsets = tuple(
-        offset
-        for offset in itertools.product((-1, 0, 1), repeat=regions.ndim)
-        if 0 < sum(map(abs, offset)) <= connectivity
-    )
-    all_channels = Channels.all_plain(values.shape[-1]) if channels is None else channels
-    return Volume(regions, values, keep, background, offsets, all_channels)
-
-
-def slabs_of(shape: tuple[int, ...]) -> list[range]:
-    """Return the planes of each slab of a volume; they depend on its shape alone."""
-    plane = math.prod(shape[1:])
-    n_planes = max(1, SLAB_VOXELS // max(plane, 1))
-    return [range(first, min(first + n_planes, shape[0])) for first in range(0, shape[0], n_planes)]
-
-
-def map_labels(
-    labels: ArrayLike,
-    keys: ArrayLike,
-    values: ArrayLike,
-    *,
-    mask: Array | None = None,
-    background: int | None = None,
-    n_threads: int | None = None,
-) -> Labels:
-    """Return, for each voxel, the entry of `values` beside its label in `keys`.
-
-    Parameters
-    ----------
-    labels : array of int, shape (M, ..., P)
-        Each label must be in `keys`, unless it is masked or background: such voxels become 0.
-    keys, values : array of int, shape (N,)
-        `keys` increases, as `RegionGraph.labels` does.
-    mask : array of bool, shape (M, ..., P), optional
-        Voxels that are False become 0.
-    background : int, optional
-        Voxels of this label become 0.
-    n_threads : int, optional
-        By default the environment variable GALA_NUM_THREADS, or else the number of cores.
-
-    Returns
-    -------
-    mapped : array of the type of `values`, shape (M, ..., P)
-
-    Raises
-    ------
-    LabelError
-        If a label is not in `keys`.
-
-    Examples
-    --------
-    >>> map_labels([[7, 7, 9]], [7, 9], [7, 7])
-    array([[7, 7, 7]])
-    """
-    labels, keys, values = as_labels(labels, "labels"), np.asarray(keys), np.asarray(values)
-    out = np.empty(labels.shape, dtype=values.dtype)
-
-    def map_slab(planes: range) -> None:
-        part = slice(planes.start, planes.stop)
-        numbers = np.empty(out[part].size, dtype=np.int32)
-        starts = np.arange(0, numbers.size, labels.shape[-1])
-        found = _number(labels[part], None if mask is None else mask[part], background, numbers, starts)
-        lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
-        lookup[:-1] = values[find_labels(keys, found)]
-        out[part] = lookup[numbers.reshape(out[part].shape)]
-
-    map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)
-    return out
-
-
-def region_voxels(volume: Volume, graph: RegionGraph) -> VoxelLists:
-    """Return the voxels of each region."""
-    positions = np.arange(graph.n_regions, dtype=np.int64) + 1
-    owners = map_labels(volume.labels, graph.labels, positions, mask=volume.mask, background=volume.background).ravel()
-    order = np.argsort(owners, kind="stable")
-    first = np.searchsorted(owners[order], np.arange(1, graph.n_regions + 2))
-    return VoxelLists(first, order)
-
-
-def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None = None) -> VoxelLists:
-    """Return the voxels of each contact, of both regions."""
-    count = CacheSpec.sums("count")
-    nothing = _gathering([], count, volume.channels, volume.labels.ndim, kind="region_channels")
-    keys = pack(graph.edges)
-    plane = math.prod(volume.labels.shape[1:])
-
-    def list_slab(planes: range) -> Ints:
-        found, block = _block(volume, planes)
-        pairs, _, _, _, recorded = gather_block(block, nothing, nothing, len(found), True)
-        places = np.sort(graph.find(found.astype(graph.labels.dtype))[pairs], axis=1)
-        contacts = np.searchsorted(keys, pack(places))
-        return np.stack([contacts[recorded[:, 0]], recorded[:, 1] + planes.start * plane])
-
-    listed = np.concatenate(map_over_threads(list_slab, slabs_of(volume.labels.shape), n_threads=n_threads), axis=1)
-    order = np.lexsort(listed[::-1])
-    first = np.searchsorted(listed[0][order], np.arange(len(keys) + 1))
-    return VoxelLists(first, listed[1][order])
-
-
 def _as_sequence(features: _Leaves | Sequence[_Leaves]) -> Sequence[_Leaves]:
-    return features if isinstance(features, Sequence) else [features]
+    managers = features if isinstance(features, Sequence) and not isinstance(features, str) else [features]
+    for manager in managers:
+        if not hasattr(manager, "leaves"):
+            raise FeatureError(
+                f"features must be feature managers, such as gala.features.moments.Manager(); got {manager!r}."
+            )
+    return managers
 
 
-def _check_image(image: ArrayLike | None, labels: Labels, keep: Array | None) -> Array:
-    if image is None:
-        return np.empty((*labels.shape, 0), dtype=np.float32)
-    values = np.asarray(image)
-    if values.dtype.kind not in "buif":
-        raise ImageError(f"image must hold real numbers; got an array of {values.dtype}.")
-    if values.shape == labels.shape:
-        values = values[..., np.newaxis]
-    elif values.shape[:-1] != labels.shape:
-        raise ShapeError(
-            f"image must have the shape of labels, {labels.shape}, and one more axis if it has channels; "
-            f"got {values.shape}. Channels go on the last axis."
-        )
-    if values.dtype.kind == "f":
-        for planes in slabs_of(labels.shape):
-            _check_finite(values, keep, planes)
-    return values
-
-
-def _check_finite(values: Array, keep: Array | None, planes: range) -> None:
-    part = slice(planes.start, planes.stop)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values[part].sum()):
-            return
-    wrong = ~np.isfinite(values)
-    if keep is not None:
-        wrong &= keep[..., np.newaxis]
-    if wrong.any():
-        first = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
-        raise ImageError(
-            f"image must be finite; {np.count_nonzero(wrong)} values are NaN or infinite, the first is "
-            f"{values[first]} at {first} (channel last). Replace them, or leave these voxels out with mask."
-        )
-
-
-def _gathering(
+def gathering(
     placed: Sequence[tuple[Declaration, int]], spec: CacheSpec, channels: Channels, ndim: int, *, kind: str
 ) -> Gathering:
     """Return the gather kernels of managers that have been given a place in the row, laid flat."""
@@ -338,7 +161,7 @@ def _gathering(
     )
 
 
-def _number(labels: Labels, mask: Array | None, background: int | None, out: Ints, starts: Ints) -> Labels:
+def number_slab(labels: Labels, mask: Array | None, background: int | None, out: Ints, starts: Ints) -> Labels:
     """Write the number of each voxel's label to `out`, rows at `starts`; return the label of each number."""
     width: Any = np.uint32 if labels.dtype.itemsize <= 4 else np.uint64
     rows: Labels = np.ascontiguousarray(labels, dtype=width).reshape(-1, labels.shape[-1])
@@ -347,7 +170,7 @@ def _number(labels: Labels, mask: Array | None, background: int | None, out: Int
     return number_regions(rows, keep, np.array([background] if fits else [], dtype=width), out, starts)
 
 
-def _block(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
+def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
     """Return the labels of the regions in a slab and one plane beyond, and the slab as the kernels walk it."""
     labels, ndim = volume.labels, volume.labels.ndim
     shape = (len(planes), *labels.shape[1:])
@@ -357,7 +180,7 @@ def _block(volume: Volume, planes: range, *, wants_coords: bool = False) -> tupl
     strides = np.array(padded.strides) // padded.itemsize
     starts = _row_starts((shape[0] + below + above, *shape[1:]), strides)
     starts -= below * strides[0]
-    found = _number(
+    found = number_slab(
         labels[seen], None if volume.mask is None else volume.mask[seen], volume.background, padded.reshape(-1), starts
     )
     values = volume.image[planes.start : planes.stop]

@@ -1,0 +1,111 @@
+"""From regions and contacts back to voxels: lists of them, and label images mapped to others."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gala._kernels.adjacency import gather_block
+from gala._kernels.threads import map_over_threads
+from gala._types import Array, ArrayLike, Ints, Labels
+from gala.graph.build import block_of, gathering, number_slab
+from gala.graph.caches import CacheSpec
+from gala.graph.labels import as_labels
+from gala.graph.regions import RegionGraph, find_labels, pack
+from gala.graph.volume import Volume, slabs_of
+
+
+class VoxelLists(NamedTuple):
+    """The voxels of each of N regions or contacts, as positions in the raveled volume."""
+
+    first: Ints  # (N + 1,) where the list of each begins in `voxels`
+    voxels: Ints  # increasing within each list
+
+    def of(self, i: int) -> Ints:
+        """Return the voxels of the region or contact at position `i`."""
+        return self.voxels[self.first[i] : self.first[i + 1]]
+
+
+def map_labels(
+    labels: ArrayLike,
+    keys: ArrayLike,
+    values: ArrayLike,
+    *,
+    mask: Array | None = None,
+    background: int | None = None,
+    n_threads: int | None = None,
+) -> Labels:
+    """Return, for each voxel, the entry of `values` beside its label in `keys`.
+
+    Parameters
+    ----------
+    labels : array of int, shape (M, ..., P)
+        Each label must be in `keys`, unless it is masked or background: such voxels become 0.
+    keys, values : array of int, shape (N,)
+        `keys` increases, as `RegionGraph.labels` does.
+    mask : array of bool, shape (M, ..., P), optional
+        Voxels that are False become 0.
+    background : int, optional
+        Voxels of this label become 0.
+    n_threads : int, optional
+        By default the environment variable GALA_NUM_THREADS, or else the number of cores.
+
+    Returns
+    -------
+    mapped : array of the type of `values`, shape (M, ..., P)
+
+    Raises
+    ------
+    LabelError
+        If a label is not in `keys`.
+
+    Examples
+    --------
+    >>> map_labels([[7, 7, 9]], [7, 9], [7, 7])
+    array([[7, 7, 7]])
+    """
+    labels, keys, values = as_labels(labels, "labels"), np.asarray(keys), np.asarray(values)
+    out = np.empty(labels.shape, dtype=values.dtype)
+
+    def map_slab(planes: range) -> None:
+        part = slice(planes.start, planes.stop)
+        numbers = np.empty(out[part].size, dtype=np.int32)
+        starts = np.arange(0, numbers.size, labels.shape[-1])
+        found = number_slab(labels[part], None if mask is None else mask[part], background, numbers, starts)
+        lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
+        lookup[:-1] = values[find_labels(keys, found)]
+        out[part] = lookup[numbers.reshape(out[part].shape)]
+
+    map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)
+    return out
+
+
+def region_voxels(volume: Volume, graph: RegionGraph) -> VoxelLists:
+    """Return the voxels of each region."""
+    positions = np.arange(graph.n_regions, dtype=np.int64) + 1
+    owners = map_labels(volume.labels, graph.labels, positions, mask=volume.mask, background=volume.background).ravel()
+    order = np.argsort(owners, kind="stable")
+    first = np.searchsorted(owners[order], np.arange(1, graph.n_regions + 2))
+    return VoxelLists(first, order)
+
+
+def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None = None) -> VoxelLists:
+    """Return the voxels of each contact, of both regions."""
+    count = CacheSpec.sums("count")
+    nothing = gathering([], count, volume.channels, volume.labels.ndim, kind="region_channels")
+    keys = pack(graph.edges)
+    plane = math.prod(volume.labels.shape[1:])
+
+    def list_slab(planes: range) -> Ints:
+        found, block = block_of(volume, planes)
+        pairs, _, _, _, recorded = gather_block(block, nothing, nothing, len(found), True)
+        places = np.sort(graph.find(found.astype(graph.labels.dtype))[pairs], axis=1)
+        contacts = np.searchsorted(keys, pack(places))
+        return np.stack([contacts[recorded[:, 0]], recorded[:, 1] + planes.start * plane])
+
+    listed = np.concatenate(map_over_threads(list_slab, slabs_of(volume.labels.shape), n_threads=n_threads), axis=1)
+    order = np.lexsort(listed[::-1])
+    first = np.searchsorted(listed[0][order], np.arange(len(keys) + 1))
+    return VoxelLists(first, listed[1][order])
