@@ -95,12 +95,13 @@ def test_learned__gala(benchmark, request, basic, forest, which, n_threads):
     )
 
 
-def test_learned__scikit_learn_called(benchmark, half_volume, basic, forest):
+def test_learned__scikit_learn(benchmark, half_volume, basic, forest):
     benchmark.group = stage_of(half_volume)
     graph = build_graph(half_volume.superpixels, half_volume.p1, basic)
     forest.n_jobs = 1  # faster than -1 for few contacts
     policy = classifier_probability(basic, Opaque(forest))
     benchmark.pedantic(agglomerate, (graph, policy, 0.5), rounds=1)
+    benchmark.extra_info["note"] = "for scikit-learn, predict_proba is called after each merge"
 
 
 def stage_of(volume):

@@ -162,12 +162,13 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     terminalreporter.section("figures", sep="-")
     rows = [row for stage in dict.fromkeys(f["stage"] for f in figures) for row in rows_of(stage, figures)]
-    for line in markdown(["stage", "who", "1 thread", "2 threads", "times gala's"], rows):
+    for line in markdown(["stage", "who", "1 thread", "2 threads", "times gala"], rows):
         terminalreporter.write_line(line)
-    notes = dict.fromkeys(f"{f['stage']}: {f['note']}" for f in figures if "note" in f)
     terminalreporter.write_line(f"\n{conditions()}")
-    for note in notes:
-        terminalreporter.write_line(note)
+    for stage in dict.fromkeys(f["stage"] for f in figures):
+        notes = dict.fromkeys(f["note"] for f in figures if f["stage"] == stage and "note" in f)
+        if notes:
+            terminalreporter.write_line(f"- {stage}: {'; '.join(notes)}")
 
 
 def rows_of(stage, figures):

@@ -108,6 +108,14 @@ def test_views__of_what_is_not_there():
         inner.edges[7, inner.boundary_body]
 
 
+def test_copy__has_regions_of_its_own():
+    g = Rag(LABELS, IMAGE)
+    other = g.copy()
+    assert g.merge_nodes(1, 5) == other.merge_nodes(2, 9) == 11
+    assert (g.nodes[11]["fragments"], other.nodes[11]["fragments"]) == ({1, 5}, {2, 9})
+    assert (g.nodes[9]["size"], other.nodes[1]["size"]) == (2, 2)
+
+
 def test_boundary__counts_a_voxel_that_touched_both_parts_twice():
     g = Rag(np.array([[1, 2], [3, 3]]), np.zeros((2, 2)))
     assert g.boundary(1, 3).tolist() == [0, 2]

@@ -419,8 +419,10 @@ def test_policy__that_turns_to_nan_is_named_with_the_regions_and_merges_stay(pol
     assert g.n_merges > 0
     assert pair in g.edges
     assert sum(g.nodes[n]["size"] for n in pair) > 5
-    with pytest.raises(PolicyError):  # nor does a second attempt go on with old priorities
+    n_merges = g.n_merges
+    with pytest.raises(PolicyError):
         g.agglomerate(np.inf)
+    assert g.n_merges == n_merges  # a second attempt does not go on with old priorities
     g.merge_priority_function = boundary_mean
     g.agglomerate(np.inf)
     assert g.n_merges == 7
