@@ -236,9 +236,13 @@ def test_learn_flat__off_begins_with_random_merges():
     assert not np.array_equal(other[0].merges, epochs[0].merges)
 
 
-@pytest.mark.parametrize(("least", "most", "samples", "n_epochs"), [(1, 1, 1, 1), (2, 5, 1, 2), (2, 4, 10**6, 4)])
-def test_epochs__go_on_until_there_are_enough_samples(least, most, samples, n_epochs):
-    assert len(learn(min_num_epochs=least, max_num_epochs=most, min_num_samples=samples)[1]) == n_epochs
+def test_epochs__go_on_until_there_are_enough_samples():
+    def n_epochs(least, most, samples=1):
+        return len(learn(min_num_epochs=least, max_num_epochs=most, min_num_samples=samples)[1])
+
+    n_samples = len(learn(max_num_epochs=2)[0].X)
+    assert [n_epochs(1, 1), n_epochs(2, 5), n_epochs(4, 5)] == [1, 2, 4]
+    assert [n_epochs(2, 4, n_samples - 1), n_epochs(2, 4, n_samples), n_epochs(2, 4, 10**6)] == [2, 3, 4]
 
 
 def test_max_num_samples__draws_examples_in_their_order():

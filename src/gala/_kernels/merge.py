@@ -120,7 +120,7 @@ def fill_heap(state: State, threshold: float) -> None:
         state.scores[e, LOW] = np.inf
         if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold:
             state.heap_priority[n] = state.scores[e, PRIORITY]
-            state.heap_key[n] = (int(state.scores[e, RANK]) << 32) | e
+            state.heap_key[n] = (int(state.scores[e, RANK]) << 32) | int(e)
             state.scores[e, LOW] = state.scores[e, PRIORITY]
             state.scores[e, LOW_RANK] = state.scores[e, RANK]
             n += 1
@@ -151,7 +151,7 @@ def pop_edge(state: State, threshold: float) -> int:
                 # The entry was a lower bound: put it where it belongs.
                 state.scores[e, LOW] = state.scores[e, PRIORITY]
                 state.scores[e, LOW_RANK] = state.scores[e, RANK]
-                _sink(state, 0, state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | e)
+                _sink(state, 0, state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | int(e))
                 continue
             state.scores[e, LOW] = np.inf
         _remove_first(state)
@@ -384,7 +384,7 @@ def _push(state: State, e: int, threshold: float) -> None:
         return
     state.scores[e, LOW] = state.scores[e, PRIORITY]
     state.scores[e, LOW_RANK] = state.scores[e, RANK]
-    priority, key = state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | e
+    priority, key = state.scores[e, PRIORITY], (int(state.scores[e, RANK]) << 32) | int(e)
     i = n
     while i > 0:
         parent = (i - 1) >> 1

@@ -167,7 +167,7 @@ def number_slab(labels: Labels, mask: Array | None, background: int | None, out:
     rows: Labels = np.ascontiguousarray(labels, dtype=width).reshape(-1, labels.shape[-1])
     keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
-    return number_regions(rows, keep, np.array([background] if fits else [], dtype=width), out, starts)
+    return number_regions(_read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts)
 
 
 def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
@@ -192,7 +192,7 @@ def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tu
         regions=padded.reshape(-1),
         segments=_segments(shape, strides),
         offsets=np.array(volume.offsets, dtype=np.int64) @ strides,
-        image=np.ascontiguousarray(values).reshape(-1),
+        image=_read_only(np.ascontiguousarray(values).reshape(-1)),
         n_channels=values.shape[-1],
         shape=np.array(shape if wants_coords else (), dtype=np.int64),
         origin=origin,
@@ -205,6 +205,13 @@ def _row_starts(shape: tuple[int, ...], strides: Ints) -> Ints:
     leading = np.indices(shape[:-1]).reshape(len(shape) - 1, math.prod(shape[:-1]))
     starts: Ints = (leading + 1).T @ strides[:-1] + 1
     return starts
+
+
+def _read_only(array: Array) -> Array:
+    """Return a view that cannot be written: Numba has one type for these and another for what can be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:

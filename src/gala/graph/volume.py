@@ -85,26 +85,30 @@ def _check_image(image: ArrayLike | None, labels: Labels, keep: Array | None, ba
             f"got {values.shape}. Channels go on the last axis."
         )
     if values.dtype.kind == "f":
-        for planes in slabs_of(labels.shape):
-            _check_finite(values, labels, keep, background, planes)
+        _check_finite(values, labels, keep, background)
     return values
 
 
-def _check_finite(values: Array, labels: Labels, keep: Array | None, background: int | None, planes: range) -> None:
-    part = slice(planes.start, planes.stop)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values[part].sum()):
-            return
-    wrong = ~np.isfinite(values)
-    if keep is not None:
-        wrong &= keep[..., np.newaxis]
-    if background is not None:
-        wrong &= (labels != background)[..., np.newaxis]
-    if wrong.any():
-        first = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
+def _check_finite(values: Array, labels: Labels, keep: Array | None, background: int | None) -> None:
+    n_wrong, first = 0, ""
+    for planes in slabs_of(labels.shape):
+        part = slice(planes.start, planes.stop)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(values[part].sum()):
+                continue
+        wrong = ~np.isfinite(values[part])
+        if keep is not None:
+            wrong &= keep[part][..., np.newaxis]
+        if background is not None:
+            wrong &= (labels[part] != background)[..., np.newaxis]
+        if wrong.any() and not n_wrong:
+            place = [int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape)]
+            first = f"{values[part][tuple(place)]} at {(planes.start + place[0], *place[1:])}"
+        n_wrong += int(np.count_nonzero(wrong))
+    if n_wrong:
         raise ImageError(
-            f"image must be finite; {np.count_nonzero(wrong)} values are NaN or infinite, the first is "
-            f"{values[first]} at {first} (channel last). Replace them, or leave these voxels out with mask."
+            f"image must be finite; {n_wrong} values are NaN or infinite, the first is {first} (channel last). "
+            "Replace them, or leave these voxels out with mask."
         )
 
 
