@@ -285,8 +285,12 @@ def test_mask_and_background__belong_to_no_region(volume, seed):
     twin = naive_engine.Graph(labels, image, connectivity, mask).agglomerate(each(naive_engine.mean), 0.5)
     assert g.agglomerate(0.5, save_history=True)[:2] == (twin.history, twin.scores)
     assert_array_equal(g.get_segmentation(), twin.segmentation())
-    without = Rag(labels, image, connectivity=connectivity, background=background)
-    masked = Rag(labels, image, connectivity=connectivity, mask=labels != background)
+    exclusions = np.random.default_rng(seed).integers(0, 9, labels.shape) // 8
+    options = {"connectivity": connectivity, "exclusions": exclusions}
+    without = Rag(labels, image, background=background, **options)
+    masked = Rag(labels, image, mask=labels != background, **options)
+    for data, same in zip(*(graph.learn_flat(exclusions + 1, Null()) for graph in (without, masked)), strict=True):
+        assert_array_equal(data, same)
     for graph in (without, masked):
         graph.agglomerate(0.5)
         assert background not in graph.graph.labels

@@ -153,6 +153,7 @@ def learned(train, test, channels):
     return ev.split_vi(g.get_segmentation(), test.truth).sum()
 
 
+@pytest.mark.slow
 def test_synthetic__the_mean_at_its_best_threshold_is_clearly_beaten_by_learning():
     train, test = synthetic_pair((48, 96, 96), seed=1).values()
     g = agglo.Rag(test.superpixels, test.p1)

@@ -187,6 +187,7 @@ def test_learn_flat__gives_the_published_examples(channels):
     assert_allclose(w, expected["w"][order], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_learned_policy__is_as_good_as_the_published_one():
     sums = []
     for seed in range(10):

@@ -239,10 +239,11 @@ def _policy_of(
         return random_priority
     labels = data.y[:, _SCHEMES[schedule.labeling_mode]]
     if len(np.unique(labels)) < 2:
-        which = "merge" if len(labels) and labels[0] < 0 else "don't merge"
+        word = "merge" if (labels < 0).any() else "don't merge"
+        which = f'all {len(labels)} examples say "{word}"' if len(labels) else "there are no examples"
         raise LabelError(
-            f'all {len(labels)} examples say "{which}", so there is nothing to learn: the truth must have objects of '
-            "several regions, and touching objects."
+            f"{which}, so there is nothing to learn: the truth must have objects of several regions, and touching "
+            "objects."
         )
     model = classifier()
     model.fit(data.X, labels)
