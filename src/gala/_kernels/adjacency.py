@@ -331,17 +331,3 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
             step[1],
             rows,
         )
-
-
-@kernel
-def join_rows(joins: Ints, index: Ints, rows: Floats, out: Floats) -> None:
-    """Join each row of `rows`, shape (R, C), into ``out[index[r]]``; `joins`, shape (C,), as in `graph.caches.Join`."""
-    for r in range(rows.shape[0]):
-        target = index[r]
-        for c in range(joins.size):
-            if joins[c] == 0:
-                out[target, c] += rows[r, c]
-            elif joins[c] == 1:
-                out[target, c] = min(out[target, c], rows[r, c])
-            else:
-                out[target, c] = max(out[target, c], rows[r, c])

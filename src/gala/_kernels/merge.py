@@ -18,6 +18,7 @@ from gala._kernels.containers import Bags, have_common_label, is_free, new_table
 from gala._kernels.jit import inlined, kernel, pasted
 from gala._kernels.models import Model, score
 from gala._kernels.program import Program, describe
+from gala._kernels.rows import join_row
 from gala._types import Array, Bools, Floats, Ints
 
 # Entries of `State.counters`.
@@ -193,7 +194,7 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     state.counters[N_MERGES] = n_merges + 1
     state.node[keep] = state.node.size + n_merges
     state.node[gone] = -1
-    join_row(state.region_joins, state.region_rows, keep, gone)
+    join_row(state.region_joins, state.region_rows, keep, state.region_rows, gone)
     state.size[keep] += state.size[gone]
     pour(state.exclusions, keep, gone)
     _append(state.next_leaf, state.last_leaf, keep, gone)
@@ -231,18 +232,6 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
             half = state.links[half >> 1, NEXT + (half & 1)]
     state.counters[N_TOUCHED] = n_touched
     return keep
-
-
-@pasted
-def join_row(joins: Ints, rows: Floats, target: int, source: int) -> None:
-    """Join row `source` of `rows`, shape (N, C), into row `target`."""
-    for c in range(joins.size):
-        if joins[c] == 0:
-            rows[target, c] += rows[source, c]
-        elif joins[c] == 1:
-            rows[target, c] = min(rows[target, c], rows[source, c])
-        else:
-            rows[target, c] = max(rows[target, c], rows[source, c])
 
 
 @pasted
@@ -353,7 +342,7 @@ def _join_contacts(state: State, of_keep: int, of_gone: int, slot: np.uint64, ke
     else:
         side = 0 if state.links[of_gone, END] == other else 1
         _unlink(state, 2 * of_gone + side, other)
-    join_row(state.contact_joins, state.contact_rows, stays, goes)
+    join_row(state.contact_joins, state.contact_rows, stays, state.contact_rows, goes)
     state.links[state.links[stays, LAST_PART], NEXT_PART] = goes
     state.links[stays, LAST_PART] = state.links[goes, LAST_PART]
     state.scores[stays, RANK] = min(state.scores[stays, RANK], state.scores[goes, RANK])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gala._kernels.adjacency import join_rows
+from gala._kernels.rows import join_rows
 from gala._types import ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import FeatureError, LabelError
 from gala.graph.caches import CacheSpec, Channels

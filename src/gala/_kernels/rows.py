@@ -1,0 +1,25 @@
+"""The one law for cache rows, as the compiled loops use it: the row of a union is the join of the rows."""
+
+from __future__ import annotations
+
+from gala._kernels.jit import kernel, pasted
+from gala._types import Floats, Ints
+
+
+@pasted
+def join_row(joins: Ints, out: Floats, target: int, rows: Floats, source: int) -> None:
+    """Join ``rows[source]`` into ``out[target]``; `joins`, shape (C,), are those of `graph.caches.Join`."""
+    for c in range(joins.size):
+        if joins[c] == 0:
+            out[target, c] += rows[source, c]
+        elif joins[c] == 1:
+            out[target, c] = min(out[target, c], rows[source, c])
+        else:
+            out[target, c] = max(out[target, c], rows[source, c])
+
+
+@kernel
+def join_rows(joins: Ints, index: Ints, rows: Floats, out: Floats) -> None:
+    """Join each row of `rows`, shape (R, C), into ``out[index[r]]``."""
+    for r in range(rows.shape[0]):
+        join_row(joins, out, index[r], rows, r)
