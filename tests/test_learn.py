@@ -471,8 +471,8 @@ def test_random_state__gives_the_same_bytes_whatever_the_threads_and_hash_seeds(
         ([], ShapeError, "got an empty list"),
         (TRUTH - 1, LabelError, "-1"),
         (TRUTH / 2, LabelError, "0.5"),
-        (TRUTH * 0 + 1, LabelError, "all 82 examples say the same"),
-        (BLOCKS, LabelError, 'all 82 examples say "don\'t merge"'),
+        (TRUTH * 0 + 1, LabelError, "all 82 examples say .* nothing to learn"),
+        (BLOCKS, LabelError, "all 82 examples say .* nothing to learn"),
     ],
 )
 def test_truth__that_cannot_be_learned_from(gts, error, message):
