@@ -131,6 +131,8 @@ def test_attributes__can_be_listed():
     assert set(g.edges[1, 5]) == {"size", "boundary", "weight", "feature-cache"}
     assert len(g.edges[1, 5]) == 4
     assert "boundary" in repr(g.edges[1, 5])
+    assert g.coords(g.nodes[5]["extent"]).tolist() == [[1, 0], [1, 1]]
+    assert g.values(g.edges[1, 5]["boundary"]).tolist() == [[0.0], [0.25], [0.25], [0.5]]
 
 
 def test_caches__are_rows_of_the_declared_managers():
@@ -227,6 +229,7 @@ def test_policy__can_be_exchanged():
     g.agglomerate_count(1)
     g.merge_priority_function = agglo.ordered_priority([(9, 11)])
     assert g.agglomerate(np.inf, save_history=True)[0] == [(9, 11)]
+    assert g.merge_priority_function(g, 1, 2) == np.inf
     with pytest.raises(PolicyError):
         g.merge_priority_function = "boundary_mean"
 

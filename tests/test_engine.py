@@ -442,6 +442,15 @@ def test_rescore__is_a_word():
         agglomerate(build_graph(ring, np.zeros((3, 3)), boundary_mean.needs), boundary_mean, rescore="none")
 
 
+def test_running_graph__goes_by_positions_and_has_no_border():
+    graph = build_graph(np.array([[10, 10], [20, 30]]), np.zeros((2, 2)), boundary_mean.needs)
+    g = running.RunningGraph(graph, boundary_mean, features=histogram.Manager())
+    assert (g.nodes(), g.edges(), g.neighbors(0), g.degree(1)) == ([0, 1, 2], [(0, 1), (0, 2), (1, 2)], [1, 2], 2)
+    assert (g.nodes[0]["size"], g.edges[0, 2]["size"], g.edges[1, 2]["weight"]) == (2, 2, 0.0)
+    with pytest.raises(FeatureError, match="does not keep what histogram needs"):
+        g.nodes[0]["feature-cache"]
+
+
 def test_policy_of_voxels__without_the_volume():
     graph = build_graph(ring, np.zeros((3, 3)), boundary_mean.needs)
     with pytest.raises(FeatureError, match="keeps the volume"):

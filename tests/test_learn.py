@@ -361,7 +361,6 @@ def test_lash__takes_every_merge_of_the_last_epoch():
     policy = agglo.classifier_probability(manager, GaussianNB().fit(data.X, data.y[:, 2]))
     g = Rag(BLOCKS, image, policy, feature_manager=manager)
     g.agglomerate(0.5)
-
     assert evaluate.adj_rand_index(g.get_segmentation(), TRUTH) > 2 * evaluate.adj_rand_index(BLOCKS, TRUTH)
 
 
@@ -515,6 +514,13 @@ def test_feature_map__that_the_graph_does_not_keep():
     g = Rag(BLOCKS, IMAGE, feature_manager=manager)
     with pytest.raises(FeatureError, match="does not keep what histogram needs"):
         g.learn_agglomerate(TRUTH, histogram.Manager())
+
+
+def test_graph__of_one_region_gives_no_examples():
+    g = Rag(np.ones((2, 2), int), np.zeros((2, 2)), feature_manager=manager)
+    assert g.learn_flat(np.ones((2, 2), int), manager).X.shape == (0, 12)
+    with pytest.raises(LabelError, match="there are no examples"):
+        g.learn_agglomerate(np.ones((2, 2), int), manager)
 
 
 def test_graph__without_voxels_cannot_learn():

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import h5py
-import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -20,7 +19,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
 REFERENCE = SHARED / "reference"
 
-pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="whole volumes are slow without the JIT")
+pytestmark = pytest.mark.compiled
 
 SCRIPT = """
 from gala import imio, classify, features, agglo, evaluate as ev
