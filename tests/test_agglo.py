@@ -524,3 +524,15 @@ def test_hand_written_manager__may_be_used_by_a_function():
         graph.agglomerate(np.inf)
     assert_array_equal(g.tree.children, other.tree.children)
     assert_array_equal(g.tree.priority, other.tree.priority)
+
+
+def test_split_vi__counts_a_region_labelled_0():
+    g = agglo.Rag(np.array([0, 0, 1, 1, 2, 2]), np.zeros(6))
+    g.merge_nodes(0, 1)
+    assert_allclose(g.split_vi(np.array([1, 1, 2, 2, 3, 3])), [2 / 3, 0])
+
+
+@pytest.mark.parametrize("n_others", [1, 3, 6, 8, 9, 10])
+def test_learn_flat__ties_of_vi_count_as_dont_merge(n_others):
+    g = agglo.Rag(np.array([1, 1, 2, 2] + [3] * n_others))
+    assert g.learn_flat(np.array([1, 2, 1, 3] + [4] * n_others), Null()).y[0, 1] == 1

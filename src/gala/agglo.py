@@ -292,16 +292,7 @@ class Rag(RunningGraph):
         """
         if threshold is not None:
             self.agglomerate(math.nextafter(check_threshold(threshold), math.inf))
-        segments = self.graph.labels[self.tree.cut(np.inf if threshold is None else threshold)]
-        volume = self._need_volume()
-        return map_labels(
-            volume.labels,
-            self.graph.labels,
-            segments,
-            mask=volume.mask,
-            background=volume.background,
-            n_threads=self.n_threads,
-        )
+        return self._paint(self.graph.labels, np.inf if threshold is None else threshold)
 
     # -- truth ---------------------------------------------------------------------------------------------------
 
@@ -314,7 +305,8 @@ class Rag(RunningGraph):
         truth = self.gt if gt is None else _same_shape(gt, self.watershed, "truth")
         if truth is None:
             raise SettingError("there is no truth to compare with; pass it, or call set_ground_truth first.")
-        return split_vi(self.get_segmentation(), truth)
+        # Numbered from 1, since 0 is ignored, and may be the label of a region.
+        return split_vi(self._paint(np.arange(self.graph.n_regions) + 1, np.inf), truth)
 
     def learn_flat(self, gts: ArrayLike | Sequence[ArrayLike], feature_map: Null) -> TrainingSet:
         """Return one example for each edge: features, labels, weights and pairs; see `learn_agglomerate`."""
@@ -428,6 +420,18 @@ class Rag(RunningGraph):
             )
 
     # -- private -------------------------------------------------------------------------------------------------
+
+    def _paint(self, names: Labels, threshold: float) -> Labels:
+        """Return the segments of a cut as an image, each by the name, shape (N,), of its lowest region."""
+        volume = self._need_volume()
+        return map_labels(
+            volume.labels,
+            self.graph.labels,
+            names[self.tree.cut(threshold)],
+            mask=volume.mask,
+            background=volume.background,
+            n_threads=self.n_threads,
+        )
 
     def _merge_in_steps(self, threshold: float, max_merges: int | None) -> None:
         """Merge, all at once, or so many merges at a time that a progress bar moves."""

@@ -64,7 +64,7 @@ def judge(truths: Truths, u: int, v: int, size_u: float, size_v: float, y: Float
         vi_change += true_vi_change(truths.overlaps, a, b, truths.totals[g])
         rand_change += true_rand_change(truths.overlaps, a, b, truths.totals[g])
     y[0] = MERGE if agreed > 0 else KEEP_APART
-    y[1] = MERGE if vi_change < 0 else KEEP_APART
+    y[1] = MERGE if vi_change < -1e-12 else KEEP_APART  # rounding must not decide a tie
     y[2] = MERGE if rand_change > 0 else KEEP_APART
     n = truths.n_voxels
     w[0] = x_log_x((size_u + size_v) / n) - x_log_x(size_u / n) - x_log_x(size_v / n)
