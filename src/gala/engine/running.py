@@ -31,7 +31,7 @@ from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import Volume
 from gala.graph.voxels import VoxelLists, contact_voxels, region_voxels
 
-_SCORE_BLOCK = 16384  # edges a thread scores at a time; each edge by itself, so the number changes nothing
+_SCORE_BLOCK = 2**15  # edges a thread scores at a time; each edge by itself, so the number changes nothing
 
 
 class RunningGraph:

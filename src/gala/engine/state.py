@@ -85,7 +85,7 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         touched=np.empty(e, dtype=ints),
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
-        counters=np.zeros(3, dtype=np.int64),
+        counters=np.zeros(4, dtype=np.int64),
         frozen_region=constraints.frozen_regions.copy(),
         frozen_contact=constraints.frozen_contacts.copy(),
         exclusions=copy_arrays(constraints.exclusions),
