@@ -4,11 +4,9 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from gala import agglo, classify
-from gala import evaluate as ev
+from gala import agglo, classify, evaluate as ev
 from gala.datasets import ExampleVolume, read_example, synthetic, synthetic_pair, write_example
 from gala.datasets.neurites import contour, grow
 from gala.datasets.noise import grain, smooth_noise

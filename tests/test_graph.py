@@ -8,8 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -19,8 +18,7 @@ from gala._kernels.jit import gather_kernel
 from gala.errors import LabelError
 from gala.features import histogram, moments
 from gala.features.base import Composite, Declared
-from gala.graph import build
-from gala.graph import volume as volumes
+from gala.graph import build, volume as volumes
 from gala.graph.build import build_graph
 from gala.graph.caches import CacheSpec, Join, Layout
 from gala.graph.volume import check_volume

@@ -23,15 +23,17 @@ from gala.engine.learn import (
     learn_flat,
     truths_of,
 )
+
+# Written "x as x": the policies that scripts find here.
 from gala.engine.policy import (
     Policy,
-    approximate_boundary_mean,
+    approximate_boundary_mean as approximate_boundary_mean,
     as_policy,
-    boundary_mean,
-    boundary_median,
-    classifier_probability,
-    ordered_priority,
-    random_priority,
+    boundary_mean as boundary_mean,
+    boundary_median as boundary_median,
+    classifier_probability as classifier_probability,
+    ordered_priority as ordered_priority,
+    random_priority as random_priority,
 )
 from gala.engine.running import RunningGraph
 from gala.engine.state import Constraints, overlap_bags
@@ -46,9 +48,6 @@ from gala.graph.volume import check_volume
 from gala.graph.voxels import map_labels
 
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
-
-# The public policies live in the engine; scripts find them here.
-_policies = (approximate_boundary_mean, boundary_median, ordered_priority, random_priority)
 
 
 class Rag(RunningGraph):

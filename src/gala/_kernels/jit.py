@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from numba import config, njit, types
 from numba.core.errors import NumbaExperimentalFeatureWarning
 
+from gala._types import Floats, Ints
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Numba calls functions as values experimental; docs/decisions/001 says why they are used and what plan B is.
@@ -100,10 +102,12 @@ def _settle(function: Any, signature: Any) -> None:
 
 
 @row_kernel
-def _no_row(params, u, v, edge, out):  # type: ignore[no-untyped-def]
+def _no_row(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
     """Do nothing."""
 
 
 @gather_kernel
-def _no_gather(params, channels, values, coords, owner, first, out):  # type: ignore[no-untyped-def]
+def _no_gather(
+    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+) -> None:
     """Do nothing."""

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala import agglo, classify, imio
-from gala import evaluate as ev
+from gala import agglo, classify, evaluate as ev, imio
 from gala._types import Array, Labels
 from gala.datasets import ExampleVolume
-from gala.engine.policy import boundary_mean, classifier_probability
 from gala.features import base, histogram, moments
 from gala.viz import draw_segmentations, save_figure
 
@@ -87,7 +85,7 @@ def table(results: Sequence[Result], truth: Labels) -> str:
 
 
 def _by_mean(test: ExampleVolume) -> Labels:
-    g = agglo.Rag(test.superpixels, test.p1, merge_priority_function=boundary_mean, show_progress=_on_terminal())
+    g = agglo.Rag(test.superpixels, test.p1, merge_priority_function=agglo.boundary_mean, show_progress=_on_terminal())
     g.agglomerate(_threshold)
     return g.get_segmentation()
 
@@ -98,7 +96,7 @@ def _by_learning(train: ExampleVolume, test: ExampleVolume, train_map: Array, te
     g = agglo.Rag(train.superpixels, train_map, feature_manager=features, show_progress=_on_terminal())
     (X, y, _, _), _ = g.learn_agglomerate(train.truth, features, random_state=_random_state)
     forest = classify.DefaultRandomForest(random_state=_random_state).fit(X, y[:, 0])
-    policy = classifier_probability(features, forest)
+    policy = agglo.classifier_probability(features, forest)
     g = agglo.Rag(test.superpixels, test_map, policy, feature_manager=features, show_progress=_on_terminal())
     g.agglomerate(_threshold)
     return g.get_segmentation()
