@@ -1,7 +1,4 @@
-"""The historic interface: a graph that agglomerates itself, its policies, and how it learns.
-
-Permanent, and thin: `Rag` is a running graph made from volumes, under the names that scripts have used since 2013.
-"""
+"""The graph of a volume, which agglomerates itself."""
 
 from __future__ import annotations
 
@@ -13,44 +10,21 @@ from typing import Any, Self
 import numpy as np
 from tqdm.auto import tqdm
 
-from gala._types import Array, ArrayLike, Floats, Labels
-from gala.classify import get_classifier
-from gala.engine.learn import (
-    Schedule,
-    TrainingSet,
-    check_truths,
-    learn_agglomerate,
-    learn_flat,
-    truths_of,
-)
-
-# Written "x as x": the policies that scripts find here.
-from gala.engine.policy import (
-    Policy,
-    approximate_boundary_mean as approximate_boundary_mean,
-    as_policy,
-    boundary_mean as boundary_mean,
-    boundary_median as boundary_median,
-    classifier_probability as classifier_probability,
-    ordered_priority as ordered_priority,
-    random_priority as random_priority,
-)
-from gala.engine.running import RunningGraph
+from gala._types import ArrayLike, Floats, Labels
+from gala.agglo.inputs import fitting, normalized, with_oriented
+from gala.agglo.learning import Learning
+from gala.engine.policy import Policy, as_policy, boundary_mean
 from gala.engine.state import Constraints, overlap_bags
-from gala.errors import FeatureError, SettingError, ShapeError
-from gala.evaluate import split_vi
+from gala.errors import FeatureError, SettingError
 from gala.features.base import Declared, Null
 from gala.graph.build import build_graph
-from gala.graph.caches import Channels
-from gala.graph.labels import as_labels
 from gala.graph.tree import check_threshold
 from gala.graph.volume import check_volume
-from gala.graph.voxels import map_labels
 
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
 
-class Rag(RunningGraph):
+class Rag(Learning):
     """The region adjacency graph of a volume, which agglomerates itself.
 
     Regions go by their labels; a merge makes a new region, with a number above all labels. The border of the volume
@@ -141,9 +115,9 @@ class Rag(RunningGraph):
         image = None if probabilities is None or np.size(probabilities) == 0 else np.asarray(probabilities)
         check = partial(check_volume, watershed, connectivity=connectivity, mask=mask, background=background)
         given = check(image)
-        image, channels = _oriented(given.image, channel_is_oriented, orientation_map)
+        image, channels = with_oriented(given.image, channel_is_oriented, orientation_map)
         if normalize_probabilities:
-            image = _normalized(image, given.mask)
+            image = normalized(image, given.mask)
         volume = check(image, channels=channels)
         kept = [
             leaf
@@ -164,7 +138,7 @@ class Rag(RunningGraph):
         )
         constraints = Constraints.none(graph)
         if exclusions is not None and np.size(exclusions):
-            labels = _same_shape(exclusions, volume.labels, "exclusions")
+            labels = fitting(exclusions, volume.labels, "exclusions")
             constraints = constraints._replace(exclusions=overlap_bags(graph, volume, labels, n_threads=n_threads))
         super().__init__(
             graph,
@@ -182,7 +156,6 @@ class Rag(RunningGraph):
         new_names = [top + 2 + k for k in range(max(graph.n_regions - 1, 0))]
         self.names = np.array([*graph.labels.tolist(), *new_names], dtype=np.int64 if fits else object)
         self.show_progress = show_progress
-        self.gt: Labels | None = None
         if gt_vol is not None:
             self.set_ground_truth(gt_vol)
         if isfrozennode is not None:
@@ -198,11 +171,6 @@ class Rag(RunningGraph):
     def boundary_body(self) -> int | None:
         """The number of the region beyond the border of the volume."""
         return self.border
-
-    @property
-    def watershed(self) -> Labels:
-        """The regions that the graph was made from, shape (M, ..., P)."""
-        return self._need_volume().labels
 
     @property
     def merge_priority_function(self) -> Policy:
@@ -291,146 +259,9 @@ class Rag(RunningGraph):
         """
         if threshold is not None:
             self.agglomerate(math.nextafter(check_threshold(threshold), math.inf))
-        return self._paint(self.graph.labels, np.inf if threshold is None else threshold)
-
-    # -- truth ---------------------------------------------------------------------------------------------------
-
-    def set_ground_truth(self, gt: ArrayLike | None = None) -> None:
-        """Keep `gt`, shape (M, ..., P), as the truth; None forgets it."""
-        self.gt = None if gt is None else _same_shape(gt, self.watershed, "truth")
-
-    def split_vi(self, gt: ArrayLike | None = None) -> Floats:
-        """Return false merges and false splits, in bits, against `gt` or the truth set before; 0 is ignored."""
-        truth = self.gt if gt is None else _same_shape(gt, self.watershed, "truth")
-        if truth is None:
-            raise SettingError("there is no truth to compare with; pass it, or call set_ground_truth first.")
-        # Numbered from 1, since 0 is ignored, and may be the label of a region.
-        return split_vi(self._paint(np.arange(self.graph.n_regions) + 1, np.inf), truth)
-
-    def learn_flat(self, gts: ArrayLike | Sequence[ArrayLike], feature_map: Null) -> TrainingSet:
-        """Return one example for each edge: features, labels, weights and pairs; see `learn_agglomerate`."""
-        truths = truths_of(self, check_truths(gts, self._need_volume()))
-        return learn_flat(self, truths, feature_map)
-
-    def learn_agglomerate(
-        self,
-        gts: ArrayLike | Sequence[ArrayLike],
-        feature_map: Null,
-        min_num_samples: int = 1,
-        learn_flat: bool = True,  # historic
-        learning_mode: str = "strict",
-        labeling_mode: str = "assignment",
-        priority_mode: str = "active",
-        memory: bool = True,
-        unique: bool = True,
-        random_state: int | np.random.Generator | None = None,
-        max_num_epochs: int = 10,
-        min_num_epochs: int = 2,
-        max_num_samples: float = np.inf,
-        classifier: str | Any = "random forest",
-        active_function: Callable[[Null, Any], Any] = classifier_probability,
-        mpf: Policy | Callable[..., Any] = boundary_mean,
-    ) -> tuple[TrainingSet, list[TrainingSet]]:
-        """Learn to agglomerate: collect examples of right and wrong merges over several epochs.
-
-        Parameters
-        ----------
-        gts : array of int, shape (M, ..., P), or list of such
-            The truth, or several; 0 is unknown.
-        feature_map : feature manager
-            What is computed about each pair. The graph must keep its caches.
-        min_num_samples : int, optional
-            Go on, after `min_num_epochs`, until there are more examples than this.
-        learn_flat : bool, optional
-            Begin with one example for each edge of the graph, without merging.
-        learning_mode : {"strict", "loose", "permissive"}, optional
-            Strict records merges that truth forbids, and does not make them; loose makes every merge; permissive
-            makes those that truth allows or to which the policy gives less than 0.5.
-        labeling_mode : {"assignment", "vi-sign", "rand-sign"}, optional
-            The label to train on, and to obey: do both regions overlap most with one true object (ties to the lower
-            label), does the merge lower the variation of information, does it raise the Rand index.
-        priority_mode : {"active", "random", "mixed", "mean", "custom"}, optional
-            The order of merges: by a classifier trained on the examples so far, random, these two in turn, by the
-            boundary mean, or by `mpf`.
-        memory : bool, optional
-            Train on the examples of all epochs, not of the last one only.
-        unique : bool, optional
-            Drop examples with the features of an earlier one.
-        random_state : int or numpy.random.Generator, optional
-            The same number gives the same examples, byte for byte.
-        max_num_epochs, min_num_epochs : int, optional
-            How many epochs, the flat one included.
-        max_num_samples : int, optional
-            Train on a random choice of so many examples.
-        classifier : str or estimator, optional
-            A name for `gala.classify.get_classifier`, or an estimator of scikit-learn, which is cloned.
-        active_function : function, optional
-            Makes a policy of a feature map and a classifier.
-        mpf : policy, optional
-            For ``priority_mode="custom"``.
-
-        Returns
-        -------
-        data, per_epoch : TrainingSet, list of TrainingSet
-            Each unpacks as features, shape (S, F); labels, shape (S, 3), -1 merge and 1 don't, by the three labeling
-            modes; changes of VI and Rand index, shape (S, 2); pairs of regions, shape (S, 2).
-
-        Raises
-        ------
-        ShapeError, LabelError
-            If a truth does not fit, or gives only one kind of example.
-        SettingError
-            If an option is out of range.
-
-        Notes
-        -----
-        ``learning_mode="loose", labeling_mode="rand-sign", memory=False`` is LASH (Jain et al. 2011, Learning to
-        agglomerate superpixel hierarchies, NIPS 24).
-
-        References
-        ----------
-        Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715.
-        """
-        schedule = Schedule(
-            learn_flat=learn_flat,
-            learning_mode=learning_mode,
-            labeling_mode=labeling_mode,
-            priority_mode=priority_mode,
-            memory=memory,
-            unique=unique,
-            min_num_samples=min_num_samples,
-            max_num_samples=max_num_samples,
-            min_num_epochs=min_num_epochs,
-            max_num_epochs=max_num_epochs,
-        )
-        random = np.random.default_rng(random_state)
-        truths = truths_of(self, check_truths(gts, self._need_volume()))
-        with tqdm(total=max_num_epochs, desc="learning", unit="epoch", disable=not self.show_progress) as bar:
-            return learn_agglomerate(
-                self,
-                truths,
-                feature_map,
-                schedule=schedule,
-                classifier=lambda: get_classifier(classifier, random_state=int(random.integers(2**31))),
-                active_function=active_function,
-                mpf=mpf,
-                random=random,
-                on_epoch=lambda *_: _advance(bar),
-            )
+        return self.paint(self.graph.labels, np.inf if threshold is None else threshold)
 
     # -- private -------------------------------------------------------------------------------------------------
-
-    def _paint(self, names: Labels, threshold: float) -> Labels:
-        """Return the segments of a cut as an image, each by the name, shape (N,), of its lowest region."""
-        volume = self._need_volume()
-        return map_labels(
-            volume.labels,
-            self.graph.labels,
-            names[self.tree.cut(threshold)],
-            mask=volume.mask,
-            background=volume.background,
-            n_threads=self.n_threads,
-        )
 
     def _merge_in_steps(self, threshold: float, max_merges: int | None) -> None:
         """Merge, all at once, or so many merges at a time that a progress bar moves."""
@@ -463,52 +294,3 @@ class Rag(RunningGraph):
         tree = self.tree
         pairs = [(u, v) for u, v in self.names[tree.children[before:]].tolist()]
         return pairs, tree.priority[before:].tolist(), evaluation
-
-
-def _advance(bar: Any) -> None:
-    bar.update()
-
-
-def _same_shape(array: ArrayLike, labels: Labels, name: str) -> Labels:
-    found = as_labels(array, name)
-    if found.shape != labels.shape:
-        raise ShapeError(f"{name} must have the shape of the labels, {labels.shape}; got {found.shape}.")
-    return found
-
-
-def _normalized(image: Array, mask: Array | None) -> Array:
-    """Return the image scaled to 0 to 1 within the mask, float32 or float64."""
-    values = image.astype(np.result_type(image.dtype, np.float32), copy=False)
-    kept = values if mask is None else values[mask]
-    low, high = kept.min(initial=np.inf), kept.max(initial=-np.inf)
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
-
-
-def _oriented(
-    image: Array, channel_is_oriented: Sequence[bool] | None, orientation_map: ArrayLike | None
-) -> tuple[Array, Channels | None]:
-    """Return the image with what managers see of its oriented channels as two more, and which is which."""
-    if channel_is_oriented is None:
-        return image, None
-    is_oriented = np.asarray(channel_is_oriented, dtype=np.bool_)
-    n_oriented = int(is_oriented.sum())
-    if is_oriented.shape != image.shape[-1:]:
-        raise ShapeError(
-            f"channel_is_oriented must say yes or no for each of {image.shape[-1]} channels; got {is_oriented.size}."
-        )
-    if n_oriented == 0:
-        return image, None
-    if orientation_map is None or np.size(orientation_map) == 0:
-        chosen = np.zeros(image.shape[:-1], dtype=np.intp)
-    else:
-        chosen = _same_shape(orientation_map, image[..., 0], "orientation_map").astype(np.intp)
-    if chosen.max() >= n_oriented:
-        raise SettingError(
-            f"orientation_map must name one of {n_oriented} oriented channels, from 0; got {chosen.max()}."
-        )
-    oriented = image[..., is_oriented]
-    largest = oriented.max(axis=-1, keepdims=True)
-    named = np.take_along_axis(oriented, chosen[..., np.newaxis], axis=-1)
-    n_plain = image.shape[-1] - n_oriented
-    together = np.concatenate([image[..., ~is_oriented], largest, named], axis=-1)
-    return together, Channels(tuple(range(n_plain)), n_plain, n_plain + 1)
