@@ -356,7 +356,7 @@ def test_program__leaves_out_steps_without_outputs_and_kernels_it_has():
     program = build_program(manager, spec, spec, one, 3)
     assert len(program.steps) == 4 * 2
     assert set(program.steps[:, 0]) == {0, 1, 2}
-    assert len(program.kernels) == 16
+    assert len(program.kernels) == 3
 
 
 def test_program__of_no_features_writes_nothing():

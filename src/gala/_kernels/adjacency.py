@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gala._kernels.containers import grown_table, is_free, new_table, slot_of, value_at
-from gala._kernels.jit import kernel, pasted
+from gala._kernels.jit import call_gather, kernel, pasted
 from gala._types import Array, Bools, Floats, Ints, Labels
 
 NO_REGION = -1  # voxels that are masked or background
@@ -24,7 +24,7 @@ _BUFFER = 4096  # voxels handed to the gather kernels at a time
 class Gathering(NamedTuple):
     """The gather kernels of some managers, and how to call each of S of them for one kind of row."""
 
-    kernels: tuple[Any, ...]  # padded by jit.gather_kernels
+    kernels: Any  # made by jit.gather_kernels
     steps: Ints  # (S, 6): kernel, first column, bounds in `params`, bounds in `channels`
     params: Floats  # (P,)
     channels: Ints
@@ -322,7 +322,9 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
             rest //= block.shape[axis]
     for s in range(gathering.steps.shape[0]):
         step = gathering.steps[s]
-        gathering.kernels[step[0]](
+        call_gather(
+            gathering.kernels,
+            step[0],
             gathering.params[step[2] : step[3]],
             gathering.channels[step[4] : step[5]],
             room.values[:n],

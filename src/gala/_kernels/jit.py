@@ -1,24 +1,23 @@
 """The one place that talks to Numba's options.
 
 Three kinds of kernel: plain ones, and two with a common signature (`row_kernel`, `gather_kernel`), which compiled
-loops receive as values. Exchanging one for another recompiles nothing.
+loops receive by address. Exchanging one for another recompiles nothing.
 """
 
 from __future__ import annotations
 
-import warnings
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from numba import config, njit, types
-from numba.core.errors import NumbaExperimentalFeatureWarning
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from gala._types import Floats, Ints
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-# Numba calls functions as values experimental; docs/decisions/001 says why they are used and what plan B is.
-warnings.filterwarnings("ignore", message="First-class function type", category=NumbaExperimentalFeatureWarning)
 
 _options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 _pasted_options = {**_options, "forceinline": True, "_nrt": False}
@@ -27,9 +26,7 @@ _rows = types.float64[:, ::1]
 _positions = types.int64[::1]
 _row_signature = types.void(_row, _row, _row, _row, _row)
 _gather_signature = types.void(_row, _positions, _rows, _rows, _positions, types.int64, _rows)
-
-# Compiled loops take their functions as tuples padded to a multiple of this, so that they compile once.
-SLOTS = 16
+_addresses: dict[Any, int] = {}  # of compiled functions, which stay in memory because they are kept here
 
 
 def kernel(function: F) -> F:
@@ -73,41 +70,89 @@ def gather_kernel(function: F) -> F:
     return kernel(function)
 
 
-def row_kernels(functions: Sequence[Callable[..., None]]) -> tuple[Callable[..., None], ...]:
-    """Return the row kernels as a tuple that compiled loops can index."""
-    return _as_tuple(functions, _row_signature, _no_row)
+def row_kernels(functions: Sequence[Callable[..., None]]) -> Any:
+    """Return row kernels as compiled loops take them, for `call_row`."""
+    return _callable(functions, _row_signature)
 
 
-def gather_kernels(functions: Sequence[Callable[..., None]]) -> tuple[Callable[..., None], ...]:
-    """Return the gather kernels as a tuple that compiled loops can index."""
-    return _as_tuple(functions, _gather_signature, _no_gather)
+def gather_kernels(functions: Sequence[Callable[..., None]]) -> Any:
+    """Return gather kernels as compiled loops take them, for `call_gather`."""
+    return _callable(functions, _gather_signature)
 
 
-def _as_tuple(
-    functions: Sequence[Callable[..., None]], signature: Any, padding: Callable[..., None]
-) -> tuple[Callable[..., None], ...]:
-    n_slots = -(-max(len(functions), 1) // SLOTS) * SLOTS
-    padded = (*functions, *[padding] * (n_slots - len(functions)))
-    if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
-        for function in {id(f): f for f in padded}.values():
-            _settle(function, signature)
-    return padded
+if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
+
+    def call_row(kernels: Any, i: int, params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
+        """Call the row kernel at position `i`."""
+        kernels[i](params, u, v, edge, out)
+
+    def call_gather(
+        kernels: Any,
+        i: int,
+        params: Floats,
+        channels: Ints,
+        values: Floats,
+        coords: Floats,
+        owner: Ints,
+        first: int,
+        out: Floats,
+    ) -> None:
+        """Call the gather kernel at position `i`."""
+        kernels[i](params, channels, values, coords, owner, first, out)
+
+else:
+
+    @intrinsic
+    def call_row(
+        context: Any, kernels: Any, i: Any, params: Any, u: Any, v: Any, edge: Any, out: Any
+    ) -> tuple[Any, Any]:
+        """Call the row kernel at position `i`."""
+        return _call_by_address(kernels, i, _row_signature)
+
+    @intrinsic
+    def call_gather(
+        context: Any,
+        kernels: Any,
+        i: Any,
+        params: Any,
+        channels: Any,
+        values: Any,
+        coords: Any,
+        owner: Any,
+        first: Any,
+        out: Any,
+    ) -> tuple[Any, Any]:
+        """Call the gather kernel at position `i`."""
+        return _call_by_address(kernels, i, _gather_signature)
 
 
-def _settle(function: Any, signature: Any) -> None:
-    """Compile a Numba function for one signature and no other: only then do tuples of such functions have a type."""
-    if not function.overloads:
+def _call_by_address(kernels: Any, i: Any, signature: Any) -> tuple[Any, Any]:
+    """Return signature and code of a call of the function whose address is ``kernels[i]``."""
+
+    def generate(context: Any, builder: Any, typed: Any, arguments: Any) -> Any:
+        get = context.get_function(operator.getitem, types.int64(kernels, i))
+        address = get(builder, arguments[:2])
+        function = context.call_conv.get_function_type(types.none, signature.args)
+        pointer = builder.inttoptr(address, function.as_pointer())
+        status, _ = context.call_conv.call_function(builder, pointer, types.none, signature.args, arguments[2:])
+        with cgutils.if_unlikely(builder, status.is_error):  # type: ignore[no-untyped-call]  # Numba ships no types
+            context.call_conv.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.void(kernels, i, *signature.args), generate
+
+
+def _callable(functions: Sequence[Callable[..., None]], signature: Any) -> Any:
+    """Return the addresses of compiled functions, int64 of shape (F,); the functions themselves without the JIT."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
+        return tuple(functions)
+    return np.array([_address(function, signature) for function in functions], dtype=np.int64)
+
+
+def _address(function: Any, signature: Any) -> int:
+    """Return where the machine code of a Numba function for one signature is."""
+    if function not in _addresses:
         function.compile(signature)
-        function.disable_compile()
-
-
-@row_kernel
-def _no_row(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
-    """Do nothing."""
-
-
-@gather_kernel
-def _no_gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
-) -> None:
-    """Do nothing."""
+        compiled = function.get_compile_result(signature)
+        _addresses[function] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return _addresses[function]

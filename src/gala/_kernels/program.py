@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from gala._kernels.jit import pasted
+from gala._kernels.jit import call_row, pasted
 from gala._types import Floats, Ints
 
 
@@ -26,7 +25,7 @@ class Program(NamedTuple):
     region rows, columns of contact rows, outputs, and parameters.
     """
 
-    kernels: tuple[Callable[..., None], ...]
+    kernels: Any  # made by jit.row_kernels
     steps: Ints  # (S, 10)
     params: Floats  # (P,)
 
@@ -41,7 +40,9 @@ def describe(program: Any, regions: Floats, contacts: Floats, small: int, large:
     for s in range(steps.shape[0]):
         u = small if steps[s, 1] != 1 else large
         v = large if steps[s, 1] != 0 else small
-        program.kernels[steps[s, 0]](
+        call_row(
+            program.kernels,
+            steps[s, 0],
             program.params[steps[s, 8] : steps[s, 9]],
             regions[u, steps[s, 2] : steps[s, 3]],
             regions[v, steps[s, 2] : steps[s, 3]],
