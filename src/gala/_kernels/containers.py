@@ -73,22 +73,10 @@ def grown_table(table: Array) -> Array:
 
 
 @pasted
-def remove_slot(table: Array, slot: np.uint64) -> None:
-    """Empty `slot`, and move up the keys behind it that a search would no longer reach."""
-    last = np.uint64(table.shape[0] - 1)
-    one = np.uint64(1)
-    hole = slot
-    probe = (slot + one) & last
-    while table[probe, 1] != _FREE:
-        home = home_of(table[probe, 0], last)
-        from_home = (probe + (last - home) + one) & last
-        from_hole = (probe + (last - hole) + one) & last
-        if from_home >= from_hole:
-            table[hole, 0] = table[probe, 0]
-            table[hole, 1] = table[probe, 1]
-            hole = probe
-        probe = (probe + one) & last
-    table[hole, 1] = _FREE
+def clear_table(table: Array) -> None:
+    """Remove all keys."""
+    for i in range(table.shape[0]):
+        table[i, 1] = _FREE
 
 
 # -- bags: for each of N regions, some labels and an amount of each --------------------------------------------------

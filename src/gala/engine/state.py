@@ -70,7 +70,7 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
     """
     n, e = graph.n_regions, len(graph.edges)
     ints = np.int32
-    links = np.full((e, 8), -1, dtype=ints)
+    links = np.full((e, 6), -1, dtype=ints)
     links[:, END : END + 2] = graph.edges
     links[:, LAST_PART] = np.arange(e)
     scores = np.full((e, 4), np.inf)
@@ -85,7 +85,7 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         touched=np.empty(e, dtype=ints),
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
-        counters=np.zeros(4, dtype=np.int64),
+        counters=np.zeros(5, dtype=np.int64),
         frozen_region=constraints.frozen_regions.copy(),
         frozen_contact=constraints.frozen_contacts.copy(),
         exclusions=copy_arrays(constraints.exclusions),
@@ -124,7 +124,8 @@ def contacts_of(state: State, region: int) -> list[int]:
     contacts = []
     half = int(state.head[region])
     while half >= 0:
-        contacts.append(half >> 1)
+        if merge.is_half_of(state, half, region):
+            contacts.append(half >> 1)
         half = int(state.links[half >> 1, NEXT + (half & 1)])
     return contacts
 
