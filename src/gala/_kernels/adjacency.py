@@ -192,22 +192,22 @@ def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
     """List the voxels of a row segment that have another neighbour, and their neighbours; return how many there are."""
     differs = walk.differs
     differs[:] = 0
-    for k in range(block.offsets.size):
-        around = first + block.offsets[k]
-        other_row = block.regions[around : around + row.size]
+    for k in range(0, block.offsets.size, 2):  # two at a time, as there is one in the opposite direction for each
+        around, across = first + block.offsets[k], first + block.offsets[k + 1]
+        other_row, opposite_row = block.regions[around : around + row.size], block.regions[across : across + row.size]
         for j in range(row.size):
-            differs[j] |= row[j] ^ other_row[j]
+            differs[j] |= (row[j] ^ other_row[j]) | (row[j] ^ opposite_row[j])
     n = 0
     for j in range(row.size):
         walk.edge_voxels[n] = j
         n += (row[j] >= 0) & (differs[j] != 0)
     for i in range(n):
-        walk.own[i] = row[walk.edge_voxels[i]]
+        walk.own[i] = row[np.uint64(walk.edge_voxels[i])]
     for k in range(block.offsets.size):
         around = first + block.offsets[k]
         others = walk.others[k]
         for i in range(n):
-            others[i] = block.regions[around + walk.edge_voxels[i]]
+            others[i] = block.regions[np.uint64(around + walk.edge_voxels[i])]
     return n
 
 
@@ -241,25 +241,24 @@ def _find_contacts(
         for i in range(n_edge_voxels):
             walk.chosen[n_chosen] = i
             n_chosen += is_new[i]
-        last_key, contact = -1, -1
         for c in range(n_chosen):
-            i = walk.chosen[c]
-            if others[i] == OUTSIDE:
-                at_border[own[i]] = True
+            place = np.uint64(walk.chosen[c])
+            region, other = own[place], others[place]
+            if other == OUTSIDE:
+                at_border[region] = True
                 continue
-            key = (int(min(own[i], others[i])) << 32) | int(max(own[i], others[i]))
-            if key != last_key:
-                last_key = key
-                slot = slot_of(table, np.uint64(key))
-                if is_free(table, slot):
-                    table[slot, 0] = np.uint64(key)
-                    table[slot, 1] = np.uint64(n_contacts)
-                    pairs[n_contacts, 0] = key >> 32
-                    pairs[n_contacts, 1] = key & 0xFFFFFFFF
-                    n_contacts += 1
-                contact = value_at(table, slot)
-            room.voxels[n] = voxel + walk.edge_voxels[i]
-            room.owners[n] = contact
+            # To look up each voxel's contact costs less than to guess whether it is that of the voxel before.
+            low, high = min(region, other), max(region, other)
+            key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+            slot = slot_of(table, key)
+            if is_free(table, slot):
+                table[slot, 0] = key
+                table[slot, 1] = np.uint64(n_contacts)
+                pairs[n_contacts, 0] = low
+                pairs[n_contacts, 1] = high
+                n_contacts += 1
+            room.voxels[n] = voxel + walk.edge_voxels[place]
+            room.owners[n] = value_at(table, slot)
             n += 1
     return n_contacts, n
 
@@ -308,12 +307,8 @@ def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
 def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
     """Join the first `n` voxels of `room` into `rows`: their count here, other columns by the gather kernels."""
     owners = room.owners[:n]
-    i = 0
-    while i < n:
-        start = i
-        while i < n and owners[i] == owners[start]:
-            i += 1
-        rows[owners[start], 0] += i - start
+    for i in range(n):
+        rows[np.uint64(owners[i]), np.uint64(0)] += 1.0
     n_coords = n if block.shape.size > 0 else 0
     for i in range(n_coords):
         rest = room.voxels[i]

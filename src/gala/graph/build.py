@@ -164,7 +164,10 @@ def gathering(
 def number_slab(labels: Labels, mask: Array | None, background: int | None, out: Ints, starts: Ints) -> Labels:
     """Write the number of each voxel's label to `out`, rows at `starts`; return the label of each number."""
     width: Any = np.uint32 if labels.dtype.itemsize <= 4 else np.uint64
-    rows: Labels = np.ascontiguousarray(labels, dtype=width).reshape(-1, labels.shape[-1])
+    same_width = labels.dtype.itemsize == np.dtype(width).itemsize
+    # Labels are never negative: a signed type can be read as an unsigned one, without a copy.
+    rows: Labels = np.ascontiguousarray(labels, dtype=None if same_width else width).view(width)
+    rows = rows.reshape(-1, labels.shape[-1])
     keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
     return number_regions(_read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts)
