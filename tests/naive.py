@@ -125,8 +125,8 @@ FEATURES = {"moments": moments, "histogram": histogram}  # by name of the manage
 class Graph:
     """A graph as the historic protocol sees it, with the caches of one manager."""
 
-    def __init__(self, labels, image, features, channels, *, connectivity=1):
-        self.shape, self.ndim, self.channels = labels.shape, labels.ndim, channels
+    def __init__(self, labels, image, features, kind, *, connectivity=1):
+        self.shape, self.kind = labels.shape, kind
         self._values = np.reshape(image, (labels.size, -1)).astype(float)
         self._regions = regions(labels)
         self._contacts = contacts(labels, connectivity)

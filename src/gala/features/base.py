@@ -17,7 +17,7 @@ import numpy as np
 
 from gala._types import ArrayLike, Floats, Ints, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import Channels, GatherKernel, Layout, RowKernel
+from gala.graph.caches import GatherKernel, ImageKind, Layout, RowKernel
 
 Json: TypeAlias = dict[str, Any]
 Pair: TypeAlias = tuple[int, int]
@@ -28,12 +28,8 @@ class FeatureGraph(Protocol):
     """What a feature manager may ask of the graph that it describes."""
 
     @property
-    def channels(self) -> Channels:
-        """Which channels of the image mean what."""
-
-    @property
-    def ndim(self) -> int:
-        """Dimensions of the volume."""
+    def kind(self) -> ImageKind:
+        """What the channels of the image mean, its dimensions, and the size of a voxel."""
 
     @property
     def nodes(self) -> Mapping[int, Mapping[str, Any]]:
@@ -171,23 +167,23 @@ class Declared(Null):
     edge: RowKernel
     difference: RowKernel
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        raise FeatureError(f"{type(self).__name__} must define layout(channels, ndim).")
+        raise FeatureError(f"{type(self).__name__} must define layout(kind).")
 
     def create_node_cache(self, g: FeatureGraph, n: int) -> Floats:
         """Return the cache row of region `n`, shape (C,)."""
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return self._row(g, g.extent(n), layout, layout.region_channels)
 
     def create_edge_cache(self, g: FeatureGraph, n1: int, n2: int) -> Floats:
         """Return the cache row of the contact of `n1` and `n2`, shape (C,)."""
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return self._row(g, g.boundary(n1, n2), layout, layout.contact_channels)
 
     def update_node_cache(self, g: FeatureGraph, n1: int, n2: int, dst: Floats, src: Floats) -> Floats:
         """Join row `src` into row `dst`."""
-        dst[:] = self.layout(g.channels, g.ndim).spec.join(dst, src)
+        dst[:] = self.layout(g.kind).spec.join(dst, src)
         return dst
 
     def update_edge_cache(self, g: FeatureGraph, e1: Pair, e2: Pair, dst: Floats, src: Floats) -> Floats:
@@ -197,13 +193,13 @@ class Declared(Null):
     def compute_node_features(self, g: FeatureGraph, n: int, cache: Floats | None = None) -> Floats:
         """Return features of region `n` from its cache row."""
         row = g.nodes[n][self.default_cache] if cache is None else cache
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return _run(self.node, layout, layout.node_names, row, (), ())
 
     def compute_edge_features(self, g: FeatureGraph, n1: int, n2: int, cache: Floats | None = None) -> Floats:
         """Return features of the contact of `n1` and `n2` from its cache row."""
         row = g.edges[n1, n2][self.default_cache] if cache is None else cache
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return _run(self.edge, layout, layout.edge_names, (), (), row)
 
     def compute_difference_features(
@@ -212,12 +208,12 @@ class Declared(Null):
         """Return features of what `n1` and `n2` do not have in common, from their cache rows."""
         u = g.nodes[n1][self.default_cache] if cache1 is None else cache1
         v = g.nodes[n2][self.default_cache] if cache2 is None else cache2
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return _run(self.difference, layout, layout.difference_names, u, v, ())
 
     def _row(self, g: FeatureGraph, voxels: Ints, layout: Layout, channels: Sequence[int]) -> Floats:
         rows = layout.spec.empty[np.newaxis]
-        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.ndim))
+        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.kind.ndim))
         owner = np.zeros(len(voxels), dtype=np.int64)
         indices = np.array(channels, dtype=np.int64)
         self.gather(layout.params, indices, _as_floats(g.values(voxels)), _as_floats(coords), owner, 0, rows)

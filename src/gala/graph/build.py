@@ -24,7 +24,7 @@ from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import CacheSpec, Channels, Declaration, lay_out
+from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, lay_out
 from gala.graph.regions import RegionGraph, joined, pack, unpack
 from gala.graph.volume import Volume, check_volume, slabs_of
 
@@ -41,6 +41,7 @@ def build_graph(
     features: _Leaves | Sequence[_Leaves] = (),
     *,
     connectivity: int = 1,
+    spacing: Sequence[float] | None = None,
     mask: ArrayLike | None = None,
     background: int | None = None,
     channels: Channels | None = None,
@@ -60,6 +61,8 @@ def build_graph(
         What to keep about regions and contacts, besides the number of voxels: declared managers.
     connectivity : int, optional
         Voxels are neighbours if they differ by 1 in at most this many coordinates: 1 to the number of dimensions.
+    spacing : sequence of float, shape (ndim,), optional
+        Size of a voxel along each axis, in physical units, for managers that measure lengths. By default 1.
     mask : array of bool, shape (M, ..., P), optional
         Voxels that are False belong to no region.
     background : int, optional
@@ -83,7 +86,7 @@ def build_graph(
     ImageError
         If `image` holds NaN or infinite values in a region.
     SettingError
-        If `connectivity`, `background` or `n_threads` is out of range.
+        If `connectivity`, `spacing`, `background` or `n_threads` is out of range.
     FeatureError
         If a manager is not declared, or does not fit the channels.
 
@@ -105,7 +108,9 @@ def build_graph(
     >>> graph.contact_cache.tolist()
     [[2.0, 2.0, 1.5]]
     """
-    volume = check_volume(labels, image, connectivity, mask=mask, background=background, channels=channels)
+    volume = check_volume(
+        labels, image, connectivity, mask=mask, background=background, channels=channels, spacing=spacing
+    )
     leaves = [leaf for manager in _as_sequence(features) for leaf in manager.leaves()]
     for leaf in leaves:
         if not hasattr(leaf, "layout"):
@@ -113,12 +118,11 @@ def build_graph(
                 f"build_graph keeps caches of declared managers; {leaf!r} is not one. Managers written against the "
                 "historic protocol work with gala.agglo.Rag."
             )
-    ndim = volume.labels.ndim
-    spec, firsts = lay_out(leaves, volume.channels, ndim)
+    spec, firsts = lay_out(leaves, volume.kind)
     placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
-    of_regions = gathering(placed, spec, volume.channels, ndim, kind="region_channels")
-    of_contacts = gathering(placed, spec, volume.channels, ndim, kind="contact_channels")
-    wants_coords = any(leaf.layout(volume.channels, ndim).needs_coords for leaf, _ in placed)
+    of_regions = gathering(placed, spec, volume.kind, read="region_channels")
+    of_contacts = gathering(placed, spec, volume.kind, read="contact_channels")
+    wants_coords = any(leaf.layout(volume.kind).needs_coords for leaf, _ in placed)
 
     def build_slab(planes: range) -> RegionGraph:
         found, block = block_of(volume, planes, wants_coords=wants_coords)
@@ -139,24 +143,22 @@ def _as_sequence(features: _Leaves | Sequence[_Leaves]) -> Sequence[_Leaves]:
     return managers
 
 
-def gathering(
-    placed: Sequence[tuple[Declaration, int]], spec: CacheSpec, channels: Channels, ndim: int, *, kind: str
-) -> Gathering:
+def gathering(placed: Sequence[tuple[Declaration, int]], spec: CacheSpec, kind: ImageKind, *, read: str) -> Gathering:
     """Return the gather kernels of managers that have been given a place in the row, laid flat."""
     steps: list[list[int]] = []
     params: list[float] = []
-    read: list[int] = []
+    channels: list[int] = []
     for i, (leaf, first) in enumerate(placed):
-        layout = leaf.layout(channels, ndim)
-        own = getattr(layout, kind)
-        steps.append([i, first, len(params), len(params) + layout.params.size, len(read), len(read) + len(own)])
+        layout = leaf.layout(kind)
+        own = getattr(layout, read)
+        steps.append([i, first, len(params), len(params) + layout.params.size, len(channels), len(channels) + len(own)])
         params.extend(layout.params)
-        read.extend(own)
+        channels.extend(own)
     return Gathering(
         kernels=gather_kernels([leaf.gather for leaf, _ in placed]),
         steps=np.array(steps, dtype=np.int64).reshape(-1, 6),
         params=np.array(params, dtype=np.float64),
-        channels=np.array(read, dtype=np.int64),
+        channels=np.array(channels, dtype=np.int64),
         empty=spec.empty,
     )
 
@@ -247,6 +249,5 @@ def _slab_graph(
         contact_spec=spec,
         contact_cache=contact_rows[by_key],
         at_border=at_border[by_label],
-        channels=volume.channels,
-        ndim=volume.labels.ndim,
+        kind=volume.kind,
     )

@@ -95,6 +95,20 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageKind:
+    """What a feature manager must know of an image to lay out its columns."""
+
+    channels: Channels
+    ndim: int  # channels aside
+    spacing: tuple[float, ...]  # (ndim,) size of a voxel along each axis, in physical units
+
+    @classmethod
+    def unit(cls, channels: Channels, ndim: int) -> ImageKind:
+        """Return the kind of an image whose voxels have size 1 along each axis."""
+        return cls(channels, ndim, (1.0,) * ndim)
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What a declared manager keeps, reads and writes, for images of a given kind.
 
@@ -124,17 +138,17 @@ class Declaration(Protocol):
     edge: RowKernel
     difference: RowKernel
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
 
 
-def lay_out(leaves: Sequence[Declaration], channels: Channels, ndim: int) -> tuple[CacheSpec, tuple[int | None, ...]]:
+def lay_out(leaves: Sequence[Declaration], kind: ImageKind) -> tuple[CacheSpec, tuple[int | None, ...]]:
     """Return the columns that `leaves` need side by side, and where each gathers its own.
 
     Column 0 is the number of voxels. A leaf whose columns another one keeps gathers nowhere: its place is
     None. The columns are the same for regions and contacts.
     """
-    specs = [leaf.layout(channels, ndim).spec for leaf in leaves]
+    specs = [leaf.layout(kind).spec for leaf in leaves]
     row = CacheSpec.sums("count")
     firsts: list[int | None] = [None] * len(specs)
     # The widest first, since narrow ones may be part of them.

@@ -94,7 +94,7 @@ def region_voxels(volume: Volume, graph: RegionGraph) -> VoxelLists:
 def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None = None) -> VoxelLists:
     """Return the voxels of each contact, of both regions."""
     count = CacheSpec.sums("count")
-    nothing = gathering([], count, volume.channels, volume.labels.ndim, kind="region_channels")
+    nothing = gathering([], count, volume.kind, read="region_channels")
     keys = pack(graph.edges)
     plane = math.prod(volume.labels.shape[1:])
 
