@@ -28,6 +28,11 @@ _made = {
         oriented=st.booleans(),
         normalize=st.booleans(),
     ),
+    "contact": lambda kind: st.builds(
+        kind,
+        thresholds=st.lists(st.sampled_from([-0.25, 0.1, 0.5, 0.75, 1.5]), max_size=3),
+        oriented=st.booleans(),
+    ),
     "histogram": lambda kind: st.builds(
         lambda value_range, **options: kind(minval=value_range[0], maxval=value_range[1], **options),
         _ranges,

@@ -123,8 +123,8 @@ class RunningGraph:
     @property
     def probabilities_r(self) -> Array:
         """The image as an array of shape (V, C), which `extent` and `boundary` index."""
-        image = self._need_volume().image
-        return image.reshape(-1, image.shape[-1])
+        volume = self._need_volume()
+        return volume.image.reshape(volume.labels.size, volume.image.shape[-1])
 
     def region_names(self) -> list[int]:
         """Return the numbers of the regions that are there."""
@@ -364,7 +364,8 @@ class RunningGraph:
             return [self._rows(child, row, spec) for child in manager.children]
         if not isinstance(manager, Declared):
             return np.empty(0)
-        wanted = manager.layout(self.kind).spec
+        layout = manager.layout(self.kind)
+        wanted = layout.region_spec if spec == "region_spec" else layout.spec
         first = getattr(self.graph, spec).find(wanted)
         if first is None:
             raise FeatureError(f"the graph does not keep what {manager.name} needs; build it with this manager.")

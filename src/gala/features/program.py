@@ -73,8 +73,8 @@ def build_program(features: Null, region_spec: CacheSpec, contact_spec: CacheSpe
         function = _function(leaf, part)
         if function not in functions:
             functions.append(function)
-        regions = _columns(leaf, layout, region_spec)
-        contacts = _columns(leaf, layout, contact_spec)
+        regions = _columns(leaf, layout.region_spec, region_spec)
+        contacts = _columns(leaf, layout.spec, contact_spec)
         outputs = (n_outputs, n_outputs + len(names))
         own_params = (len(params), len(params) + layout.params.size)
         steps.append((functions.index(function), part, *regions, *contacts, *outputs, *own_params))
@@ -112,12 +112,12 @@ def _function(leaf: Declared, part: Part) -> RowKernel:
     return {Part.CONTACT: leaf.edge, Part.DIFFERENCE: leaf.difference}.get(part, leaf.node)
 
 
-def _columns(leaf: Declared, layout: Layout, spec: CacheSpec) -> tuple[int, int]:
+def _columns(leaf: Declared, wanted: CacheSpec, spec: CacheSpec) -> tuple[int, int]:
     """Return the first column of `leaf` in a row, and the one after its last."""
-    first = spec.find(layout.spec)
+    first = spec.find(wanted)
     if first is None:
         raise FeatureError(
             f"the graph does not keep what {leaf.name} needs; build it with this manager among its features. "
-            f"Needed are {', '.join(layout.spec.names)}; there are {', '.join(spec.names)}."
+            f"Needed are {', '.join(wanted.names)}; there are {', '.join(spec.names)}."
         )
-    return first, first + len(layout.spec)
+    return first, first + len(wanted)

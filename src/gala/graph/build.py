@@ -118,16 +118,14 @@ def build_graph(
                 f"build_graph keeps caches of declared managers; {leaf!r} is not one. Managers written against the "
                 "historic protocol work with gala.agglo.Rag."
             )
-    spec, firsts = lay_out(leaves, volume.kind)
-    placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
-    of_regions = gathering(placed, spec, volume.kind, read="region_channels")
-    of_contacts = gathering(placed, spec, volume.kind, read="contact_channels")
-    wants_coords = any(leaf.layout(volume.kind).needs_coords for leaf, _ in placed)
+    region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
+    contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
+    wants_coords = of_regions.needs_coords or of_contacts.needs_coords
 
     def build_slab(planes: range) -> RegionGraph:
         found, block = block_of(volume, planes, wants_coords=wants_coords)
         parts = gather_block(block, of_regions, of_contacts, len(found), False)
-        return _slab_graph(found, parts, spec, volume)
+        return _slab_graph(found, parts, region_spec, contact_spec, volume)
 
     slabs = map_over_threads(build_slab, slabs_of(volume.labels.shape), n_threads=n_threads)
     return joined(slabs)
@@ -143,23 +141,28 @@ def _as_sequence(features: _Leaves | Sequence[_Leaves]) -> Sequence[_Leaves]:
     return managers
 
 
-def gathering(placed: Sequence[tuple[Declaration, int]], spec: CacheSpec, kind: ImageKind, *, read: str) -> Gathering:
-    """Return the gather kernels of managers that have been given a place in the row, laid flat."""
+def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: bool) -> tuple[CacheSpec, Gathering]:
+    """Return the columns of rows of regions, or of contacts, and the gather kernels that fill them, laid flat."""
+    spec, firsts = lay_out(leaves, kind, of_regions=of_regions)
+    placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
+    needs_coords = False
     steps: list[list[int]] = []
     params: list[float] = []
     channels: list[int] = []
     for i, (leaf, first) in enumerate(placed):
         layout = leaf.layout(kind)
-        own = getattr(layout, read)
+        own = layout.region_channels if of_regions else layout.contact_channels
+        needs_coords |= layout.needs_coords
         steps.append([i, first, len(params), len(params) + layout.params.size, len(channels), len(channels) + len(own)])
         params.extend(layout.params)
         channels.extend(own)
-    return Gathering(
+    return spec, Gathering(
         kernels=gather_kernels([leaf.gather for leaf, _ in placed]),
         steps=np.array(steps, dtype=np.int64).reshape(-1, 6),
         params=np.array(params, dtype=np.float64),
         channels=np.array(channels, dtype=np.int64),
         empty=spec.empty,
+        needs_coords=needs_coords,
     )
 
 
@@ -232,7 +235,11 @@ def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:
 
 
 def _slab_graph(
-    found: Labels, parts: tuple[Ints, Array, Array, Array, Ints], spec: CacheSpec, volume: Volume
+    found: Labels,
+    parts: tuple[Ints, Array, Array, Array, Ints],
+    region_spec: CacheSpec,
+    contact_spec: CacheSpec,
+    volume: Volume,
 ) -> RegionGraph:
     """Return what `gather_block` found in a slab as a graph, its labels and edges sorted."""
     pairs, region_rows, contact_rows, at_border, _ = parts
@@ -244,9 +251,9 @@ def _slab_graph(
     return RegionGraph(
         labels=found[by_label].astype(volume.labels.dtype),
         edges=unpack(keys[by_key]),
-        region_spec=spec,
+        region_spec=region_spec,
         region_cache=region_rows[by_label],
-        contact_spec=spec,
+        contact_spec=contact_spec,
         contact_cache=contact_rows[by_key],
         at_border=at_border[by_label],
         kind=volume.kind,
