@@ -58,8 +58,8 @@ def turn_to_axes(matrix: Floats, axes: Floats) -> None:
 def _turn(matrix: Floats, axes: Floats, p: int, q: int) -> None:
     """Turn axes p and q so that their element of the matrix becomes 0."""
     slope = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])
-    tangent = math.copysign(1.0, slope) / (abs(slope) + math.hypot(1.0, slope))
-    cosine = 1.0 / math.hypot(1.0, tangent)
+    tangent = math.copysign(1.0, slope) / (abs(slope) + math.sqrt(1.0 + slope * slope))
+    cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
     sine = tangent * cosine
     shift = tangent * matrix[p, q]
     matrix[p, p] -= shift

@@ -26,19 +26,18 @@ class Hull(NamedTuple):
     @classmethod
     def of_voxels(cls, coords: Floats) -> Hull:
         """Return the hull of voxels at `coords`, shape (V, ndim)."""
-        voxels = np.unique(coords.astype(np.int64), axis=0)
-        # Of the voxels in a row, the first and last have all corners that can be on the hull.
-        starts = np.flatnonzero(np.any(voxels[1:, :-1] != voxels[:-1, :-1], axis=1)) + 1
-        ends = np.concatenate([voxels[[0, *starts]], voxels[[*(starts - 1), -1]]])
+        voxels = _ends(coords.astype(np.int64), coords.shape[1] - 1)
         steps = np.array(list(itertools.product((0, 1), repeat=voxels.shape[1])))
-        return cls.of_corners((ends[:, np.newaxis] + steps).reshape(-1, voxels.shape[1]))
+        return cls.of_corners((voxels[:, np.newaxis] + steps).reshape(-1, voxels.shape[1]))
 
     @classmethod
     def of_corners(cls, corners: Ints) -> Hull:
         """Return the hull of corners that do not lie in a plane, shape (V, ndim)."""
-        points = np.unique(corners, axis=0)
-        if points.shape[1] == 1:
-            return cls(points[[0, -1]], float(points[-1, 0] - points[0, 0]))
+        points, ndim = corners, corners.shape[1]
+        for axis in range(ndim):
+            points = _ends(points, axis)
+        if ndim == 1:
+            return cls(points, float(points[1, 0] - points[0, 0]))
         hull = ConvexHull(points - points[0])  # near the origin, where coordinates are short
         return cls(points[hull.vertices], float(hull.volume))
 
@@ -117,6 +116,15 @@ class Manager(Null):
         r1, r2, r = u.volume / size_u, v.volume / size_v, u.join(v).volume / (size_u + size_v)
         ratios = [shared / size_u, shared / size_v, shared / (size_u + size_v)]
         return np.array([abs(r1 - r2), abs(r1 - r), abs(r2 - r), r, r1 / r2, *ratios])
+
+
+def _ends(points: Ints, axis: int) -> Ints:
+    """Return the first and last of the points, shape (V, ndim), of each line along an axis: no other is on the hull."""
+    elsewhere = np.delete(points, axis, axis=1)
+    order = np.lexsort((points[:, axis], *elsewhere.T))
+    in_next_line = np.any(np.diff(elsewhere[order], axis=0) != 0, axis=1)
+    first, last = np.append(True, in_next_line), np.append(in_next_line, True)
+    return np.concatenate([points[order[first]], points[order[last]]])
 
 
 def _features(g: FeatureGraph, hull: Hull, size: int) -> Floats:

@@ -145,7 +145,7 @@ class Manager(Declared):
     2**53: 9 million voxels at index 30,000 of an axis, 9,000 at one million. Differences of such sums are taken
     with twice the digits, so features do not depend on where the region is. Beyond, with L the largest index and
     n voxels in r row segments, rounding adds at most ``r * L**2 / 2**53`` to an element of the covariance, and about
-    ``sqrt(r) * L**2 / 2**53`` where roundings are independent: 0.002 squared voxels for 300 million voxels in a
+    ``sqrt(r) * L**2 / 2**53`` where roundings are independent: 0.001 squared voxels for 300 million voxels in a
     million segments at index 100,000.
 
     References
