@@ -62,6 +62,7 @@ class Voxels(NamedTuple):
 
     values: np.ndarray  # (V, C) the channels that it reads
     coords: np.ndarray  # (V, ndim)
+    spacing: tuple = (1, 1, 1)  # (ndim,)
 
 
 def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):  # noqa: ARG001  # chosen before
@@ -119,19 +120,78 @@ def histogram(
     return features(u), features(v), features(contact), np.array(difference, dtype=float)
 
 
-FEATURES = {"moments": moments, "histogram": histogram}  # by name of the manager
+def contact(u, v, contact, *, thresholds, oriented):
+    """Return the four parts of what is above thresholds in a pair."""
+    del oriented  # the channels are already chosen
+    sizes = [len(contact.values) / len(side.values) for side in (u, v)]
+    ratios = []
+    for c in range(contact.values.shape[1]):
+        for threshold in thresholds:
+            b, *sides = (1 + np.sum(part.values[:, c] > threshold) for part in (contact, u, v))
+            for a, size in zip(sides, sizes, strict=True):
+                ratios += [b / a, b / a / size]
+    out = np.concatenate([ratios, np.log(ratios), np.log(sizes), sizes])
+    return np.empty(0), np.empty(0), out, np.empty(0)
+
+
+def squiggliness(u, v, contact, *, ndim):  # noqa: ARG001  # all have these
+    """Return the four parts of how large a contact is for its box."""
+    sides = (np.ptp(contact.coords, axis=0) + 1) * contact.spacing
+    out = len(contact.coords) / 2 / np.prod(np.sort(sides)[1:])
+    return np.empty(0), np.empty(0), np.array([out]), np.empty(0)
+
+
+def orientation(u, v, contact):
+    """Return the four parts of how the voxels of a pair lie."""
+
+    def axes(voxels):
+        x, n = voxels.coords * voxels.spacing, len(voxels.coords)
+        covariance = np.cov(x.T).reshape(x.shape[1], -1) / n if n > 1 else np.zeros((x.shape[1],) * 2)
+        values, vectors = np.linalg.eigh(covariance)
+        return np.maximum(values[::-1], 0), vectors[:, ::-1]
+
+    def features(voxels):
+        values = axes(voxels)[0]
+        first, second = [*values, 0][:2]
+        return np.array([*values, ((first - second) / (first + second)) ** 2 if first + second > 0 else 0])
+
+    def direction(voxels):
+        values, vectors = axes(voxels)
+        is_one = values[0] > 0 and (len(values) == 1 or values[0] - values[1] > 1e-9 * values[0])
+        return vectors[:, 0] if is_one else np.zeros(len(values))
+
+    def angle(a, b):
+        if not a.any() or not b.any():
+            return np.pi / 2
+        a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+        return np.arctan2(np.linalg.norm(b - a * (a @ b)), abs(a @ b))
+
+    line = (v.coords.mean(axis=0) - u.coords.mean(axis=0)) * u.spacing if len(u.coords) else np.zeros(3)
+    line[np.abs(line) < 1e-12] = 0
+    to_line = [angle(direction(side), line) for side in (u, v)]
+    difference = [angle(direction(u), direction(v)), min(to_line), max(to_line), np.mean(to_line)]
+    return features(u), features(v), features(contact), np.array(difference)
+
+
+FEATURES = {  # by name of the manager
+    "contact": contact,
+    "histogram": histogram,
+    "moments": moments,
+    "orientation": orientation,
+    "squiggliness": squiggliness,
+}
 
 
 class Graph:
     """A graph as the historic protocol sees it, with the caches of one manager."""
 
-    def __init__(self, labels, image, features, channels, *, connectivity=1):
-        self.shape, self.ndim, self.channels = labels.shape, labels.ndim, channels
+    def __init__(self, labels, image, features, kind, *, connectivity=1):
+        self.shape, self.kind = labels.shape, kind
         self._values = np.reshape(image, (labels.size, -1)).astype(float)
         self._regions = regions(labels)
         self._contacts = contacts(labels, connectivity)
         self.nodes = {n: {"size": len(voxels), "fragments": {n}} for n, voxels in self._regions.items()}
-        self.edges = _Edges({pair: {} for pair in self._contacts})
+        self.edges = _Edges({pair: {"size": len(voxels)} for pair, voxels in self._contacts.items()})
         for n in self.nodes:
             self.nodes[n][features.default_cache] = features.create_node_cache(self, n)
         for pair in self._contacts:

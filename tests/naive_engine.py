@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import naive
 from gala import evaluate
 from gala.features.base import Null
-from gala.graph.caches import Channels
+from gala.graph.caches import Channels, ImageKind
 
 
 @dataclass
@@ -98,12 +98,8 @@ class Graph:
         return _View(lambda pair: {Null.default_cache: self.features.create_edge_cache(self, *pair)})
 
     @property
-    def ndim(self):
-        return self.labels.ndim
-
-    @property
-    def channels(self):
-        return Channels.all_plain(self.image.shape[-1])
+    def kind(self):
+        return ImageKind.unit(Channels.all_plain(self.image.shape[-1]), self.labels.ndim)
 
     @property
     def probabilities_r(self):

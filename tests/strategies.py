@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gala.features.base import Declared, known_managers
-from gala.graph.caches import Channels
+from gala.graph.caches import Channels, ImageKind
 
 # Multiples of 1/64: sums of their powers are exact, so laws hold to the last bit. Some are out of range, some
 # on edges of bins.
@@ -27,6 +27,11 @@ _made = {
         use_diff_features=st.booleans(),
         oriented=st.booleans(),
         normalize=st.booleans(),
+    ),
+    "contact": lambda kind: st.builds(
+        kind,
+        thresholds=st.lists(st.sampled_from([-0.25, 0.1, 0.5, 0.75, 1.5]), max_size=3),
+        oriented=st.booleans(),
     ),
     "histogram": lambda kind: st.builds(
         lambda value_range, **options: kind(minval=value_range[0], maxval=value_range[1], **options),
@@ -76,9 +81,15 @@ def channels_of(draw, n_channels):
     return Channels(tuple(sorted(plain)), draw(oriented), draw(oriented))
 
 
+def kinds(n_channels, ndim):
+    """Return the kind of an image; voxels have any size."""
+    sides = st.tuples(*[st.sampled_from([0.5, 1.0, 3.0])] * ndim)
+    return st.builds(ImageKind, channels_of(n_channels), st.just(ndim), sides)
+
+
 @st.composite
 def voxel_values(draw, *, values=DYADIC, max_voxels=40):
-    """Return the values of some voxels, shape (V, C), and what their channels mean."""
+    """Return the values of some voxels, shape (V, C), and the kind of their image, which has 3 dimensions."""
     n_voxels = draw(st.integers(0, max_voxels))
     image = draw(images((n_voxels,), values=values))
-    return image, draw(channels_of(image.shape[1]))
+    return image, draw(kinds(image.shape[1], 3))

@@ -24,17 +24,22 @@ from gala.features import histogram, moments
 from gala.features.base import Composite, Mock, Null, known_managers
 from gala.features.default import basic
 from gala.features.program import build_program, declared_leaves, is_declared, output_names
-from gala.graph.caches import CacheSpec, Channels, Join, lay_out
+from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, lay_out
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 EXAMPLE = Path(__file__).parents[2] / "shared" / "data" / "gala-example"
 
-one = Channels.all_plain(1)
+
+def kind_of(n_channels=1, ndim=3):
+    return ImageKind.unit(Channels.all_plain(n_channels), ndim)
 
 
-def row_of(manager, values, channels=one):
+one = kind_of()
+
+
+def row_of(manager, values, kind=one):
     """Return the cache row of a set of voxels, values of shape (V, C)."""
-    layout = manager.layout(channels, 3)
+    layout = manager.layout(kind)
     rows = layout.spec.empty[np.newaxis].copy()
     read = np.array(layout.region_channels, dtype=np.int64)
     owner = np.zeros(len(values), dtype=np.int64)
@@ -42,19 +47,19 @@ def row_of(manager, values, channels=one):
     return rows[0]
 
 
-def node(manager, values, channels=one):
+def node(manager, values, kind=one):
     """Return the node features of a set of voxels."""
-    layout = manager.layout(channels, 3)
+    layout = manager.layout(kind)
     nothing, out = np.empty(0), np.full(len(layout.node_names), np.nan)
-    manager.node(layout.params, row_of(manager, values, channels), nothing, nothing, out)
+    manager.node(layout.params, row_of(manager, values, kind), nothing, nothing, out)
     return out
 
 
-def difference(manager, u, v, channels=one):
+def difference(manager, u, v, kind=one):
     """Return the difference features of two sets of voxels."""
-    layout = manager.layout(channels, 3)
+    layout = manager.layout(kind)
     out = np.full(len(layout.difference_names), np.nan)
-    rows = (row_of(manager, values, channels) for values in (u, v))
+    rows = (row_of(manager, values, kind) for values in (u, v))
     manager.difference(layout.params, *rows, np.empty(0), out)
     return out
 
@@ -82,7 +87,7 @@ def pair_features(manager, split, name):
     """Return the features of every pair of regions that touch, from the voxel lists of the reference."""
     labels, image = read_example(split, "ws"), read_example(split, name)
     values = image.reshape(labels.size, -1).astype(float)
-    channels = Channels.all_plain(values.shape[1])
+    kind = kind_of(values.shape[1])
     lists = np.load(REFERENCE / f"rag_{split}_slow.npz")
     real = lists["is_real"]
     lengths = np.diff(lists["bnd_indptr"])
@@ -92,17 +97,17 @@ def pair_features(manager, split, name):
     owner = np.repeat(np.arange(real.sum()), lengths[real])
     edges = lists["edges"][real]
 
-    spec, firsts = lay_out(declared_leaves(manager), channels, 3)
+    spec, firsts = lay_out(declared_leaves(manager), kind)
     regions, contacts = np.zeros((labels.max() + 1, len(spec))), np.zeros((len(edges), len(spec)))
     for leaf, first in zip(declared_leaves(manager), firsts, strict=True):
-        layout = leaf.layout(channels, 3)
+        layout = leaf.layout(kind)
         read = np.array(layout.region_channels, dtype=np.int64)
         coords = np.empty((0, 3))
         leaf.gather(layout.params, read, values, coords, labels.ravel().astype(np.int64), first, regions)
         leaf.gather(layout.params, read, values[where], coords, owner, first, contacts)
-    program = build_program(manager, spec, spec, channels, 3)
+    program = build_program(manager, spec, spec, kind)
     sizes = np.bincount(labels.ravel())
-    X = np.full((len(edges), len(output_names(manager, channels, 3))), np.nan)
+    X = np.full((len(edges), len(output_names(manager, kind))), np.nan)
     for i, (u, v) in enumerate(edges):
         small, large = (v, u) if sizes[v] < sizes[u] else (u, v)
         describe(program, regions, contacts, small, large, i, X[i])
@@ -175,15 +180,14 @@ def test_moments__difference_is_absolute_and_can_be_left_out():
 
 def test_moments__channel_by_channel_in_order():
     values = np.array([[0, 10], [1, 20]])
-    channels = Channels((0, 1))
-    assert moments.Manager(2).layout(channels, 3).node_names == (
+    assert moments.Manager(2).layout(kind_of(2)).node_names == (
         "count",
         "mean[0]",
         "moment2[0]",
         "mean[1]",
         "moment2[1]",
     )
-    assert_array_equal(node(moments.Manager(2), values, channels), [2, 0.5, 0.25, 15, 25])
+    assert_array_equal(node(moments.Manager(2), values, kind_of(2)), [2, 0.5, 0.25, 15, 25])
 
 
 @pytest.mark.parametrize("nmoments", [0, -1, 1.5, np.nan, np.inf, "four", None])
@@ -262,10 +266,10 @@ def test_histogram__percentiles_are_no_further_off_than_a_bin(values):
 
 
 def test_histogram__options_choose_what_is_written():
-    layout = histogram.Manager(2, compute_percentiles=[0.5], use_neuroproof=True).layout(one, 3)
+    layout = histogram.Manager(2, compute_percentiles=[0.5], use_neuroproof=True).layout(one)
     assert layout.node_names == ("histogram(2,0.0,1.0)[0] percentile 0.5",)
     assert layout.difference_names == ()
-    layout = histogram.Manager(2, compute_histogram=False).layout(one, 3)
+    layout = histogram.Manager(2, compute_histogram=False).layout(one)
     assert layout.node_names == ()
     assert layout.difference_names == ("histogram(2,0.0,1.0)[0] divergence",)
 
@@ -297,24 +301,24 @@ def test_histogram__options_that_cannot_be_are_refused(options, message):
 
 @pytest.mark.parametrize("kind", [moments.Manager, histogram.Manager])
 def test_oriented__reads_its_own_channels_for_regions_and_contacts(kind):
-    layout = kind(oriented=True).layout(Channels((0,), oriented_region=3, oriented_contact=4), 3)
+    layout = kind(oriented=True).layout(ImageKind.unit(Channels((0,), oriented_region=3, oriented_contact=4), 3))
     assert (layout.region_channels, layout.contact_channels) == ((3,), (4,))
     assert all(name.startswith("oriented.") for name in layout.spec.names)
-    layout = kind().layout(Channels((0, 2), oriented_region=3, oriented_contact=4), 3)
+    layout = kind().layout(ImageKind.unit(Channels((0, 2), oriented_region=3, oriented_contact=4), 3))
     assert (layout.region_channels, layout.contact_channels) == ((0, 2), (0, 2))
 
 
 @pytest.mark.parametrize("kind", [moments.Manager, histogram.Manager])
 def test_layout__of_an_image_without_the_channels_it_reads_is_refused(kind):
     with pytest.raises(FeatureError, match="needs oriented channels, and the image has none"):
-        kind(oriented=True).layout(one, 3)
+        kind(oriented=True).layout(one)
     with pytest.raises(FeatureError, match="at least one channel that is not oriented"):
-        kind().layout(Channels((), oriented_region=0, oriented_contact=1), 3)
+        kind().layout(ImageKind.unit(Channels((), oriented_region=0, oriented_contact=1), 3))
 
 
 def test_lay_out__keeps_shared_columns_once():
     leaves = [moments.Manager(1), histogram.Manager(4), moments.Manager(4), histogram.Manager(4)]
-    spec, firsts = lay_out(leaves, Channels.all_plain(2), 3)
+    spec, firsts = lay_out(leaves, kind_of(2))
     assert spec.names[0] == "count"
     assert len(spec) == 1 + 9 + 8
     assert firsts == (None, 10, 1, None)
@@ -322,7 +326,7 @@ def test_lay_out__keeps_shared_columns_once():
 
 
 def test_lay_out__of_nothing_counts_voxels():
-    assert lay_out([], one, 3) == (CacheSpec.sums("count"), ())
+    assert lay_out([], one) == (CacheSpec.sums("count"), ())
 
 
 def test_cache_spec__joins_sums_minima_and_maxima():
@@ -338,7 +342,7 @@ def test_cache_spec__joins_sums_minima_and_maxima():
 
 def test_program__parts_are_joined_child_by_child():
     manager = Composite([moments.Manager(1), histogram.Manager(1)])
-    assert output_names(manager, one, 3) == tuple(
+    assert output_names(manager, one) == tuple(
         f"{part} {name}"
         for part, names in [
             ("smaller", ["count", "mean[0]", "histogram(1,0.0,1.0)[0][0]"]),
@@ -352,30 +356,30 @@ def test_program__parts_are_joined_child_by_child():
 
 def test_program__leaves_out_steps_without_outputs_and_kernels_it_has():
     manager = Composite([histogram.Manager(2, use_neuroproof=True), histogram.Manager(3), histogram.Manager(4)])
-    spec, _ = lay_out(declared_leaves(manager), one, 3)
-    program = build_program(manager, spec, spec, one, 3)
+    spec, _ = lay_out(declared_leaves(manager), one)
+    program = build_program(manager, spec, spec, one)
     assert len(program.steps) == 4 * 2
     assert set(program.steps[:, 0]) == {0, 1, 2}
     assert len(program.kernels) == 3
 
 
 def test_program__of_no_features_writes_nothing():
-    spec, _ = lay_out([], one, 3)
+    spec, _ = lay_out([], one)
     for nothing in (Null(), Composite(), Composite([Null(), Composite()])):
         assert is_declared(nothing)
-        program = build_program(nothing, spec, spec, one, 3)
+        program = build_program(nothing, spec, spec, one)
         out = np.full(1, 7.0)
         describe(program, np.zeros((2, 1)), np.zeros((1, 1)), 0, 1, 0, out)
         assert_array_equal(out, [7])
 
 
 def test_program__names_the_manager_whose_columns_are_missing():
-    spec, _ = lay_out([moments.Manager()], one, 3)
+    spec, _ = lay_out([moments.Manager()], one)
     with pytest.raises(FeatureError, match="the graph does not keep what histogram needs; build it with"):
-        build_program(basic(), spec, spec, one, 3)
-    wide, _ = lay_out(declared_leaves(basic()), one, 3)
+        build_program(basic(), spec, spec, one)
+    wide, _ = lay_out(declared_leaves(basic()), one)
     with pytest.raises(FeatureError, match="the graph does not keep what histogram needs"):
-        build_program(basic(), wide, spec, one, 3)
+        build_program(basic(), wide, spec, one)
 
 
 class Overridden(moments.Manager):
@@ -460,12 +464,13 @@ def test_historic_calls__do_not_keep_a_program_from_being_built():
         "from gala.features import histogram\n"
         "from gala.features.program import build_program\n"
         "from gala._kernels.program import describe\n"
-        "from gala.graph.caches import Channels, lay_out\n"
-        "m = histogram.Manager(); c = Channels.all_plain(1); row = np.ones(4); row.flags.writeable = False\n"
-        "m.edge(m.layout(c, 1).params, row, row, row, np.empty(4))\n"
-        "spec, _ = lay_out([m], c, 1)\n"
+        "from gala.graph.caches import Channels, ImageKind, lay_out\n"
+        "m = histogram.Manager(); kind = ImageKind.unit(Channels.all_plain(1), 1)\n"
+        "row = np.ones(4); row.flags.writeable = False\n"
+        "m.edge(m.layout(kind).params, row, row, row, np.empty(4))\n"
+        "spec, _ = lay_out([m], kind)\n"
         "out = np.full(13, np.nan)\n"
-        "describe(build_program(m, spec, spec, c, 1), np.ones((2, 5)), np.ones((1, 5)), 0, 1, 0, out)\n"
+        "describe(build_program(m, spec, spec, kind), np.ones((2, 5)), np.ones((1, 5)), 0, 1, 0, out)\n"
         "assert np.isfinite(out).all(), out\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -371,9 +371,9 @@ class Box(Declared):
 
     gather = staticmethod(_gather_box)
 
-    def layout(self, channels, ndim):  # noqa: ARG002  # all have these
-        names = tuple(f"{kind}{axis}" for kind in ("sum", "low", "high") for axis in range(ndim))
-        joins = (Join.SUM,) * ndim + (Join.MIN,) * ndim + (Join.MAX,) * ndim
+    def layout(self, kind):
+        names = tuple(f"{stem}{axis}" for stem in ("sum", "low", "high") for axis in range(kind.ndim))
+        joins = tuple(join for join in (Join.SUM, Join.MIN, Join.MAX) for _ in range(kind.ndim))
         return Layout(CacheSpec(names, joins), np.empty(0), (), (), (), (), (), needs_coords=True)
 
 

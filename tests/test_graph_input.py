@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gala import agglo
 from gala.errors import FeatureError, GalaError, ImageError, LabelError, SettingError, ShapeError
 from gala.features import histogram, moments
 from gala.features.base import Composite, Null
 from gala.graph import volume as volumes
 from gala.graph.build import build_graph
-from gala.graph.caches import Channels
+from gala.graph.caches import Channels, ImageKind
 from gala.graph.volume import check_volume
 from gala.graph.voxels import contact_voxels, region_voxels
 
@@ -96,6 +97,12 @@ ERRORS = {
     "background too high": (SettingError, ["background", str(2**64)], {"background": 2**64}),
     "background fractional": (SettingError, ["background", "got 1.5"], {"background": 1.5}),
     "background in words": (SettingError, ["background", "got 'none'"], {"background": "none"}),
+    "spacing of too few axes": (SettingError, ["spacing", "3 axes", "got (1, 1)"], {"spacing": (1, 1)}),
+    "spacing one number": (SettingError, ["spacing", "got 2"], {"spacing": 2}),
+    "spacing 0": (SettingError, ["spacing", "above 0", "got (1, 0, 1)"], {"spacing": (1, 0, 1)}),
+    "spacing infinite": (SettingError, ["spacing", "finite", "inf"], {"spacing": (1, 1, np.inf)}),
+    "spacing NaN": (SettingError, ["spacing", "finite", "nan"], {"spacing": (1, 1, np.nan)}),
+    "spacing in words": (SettingError, ["spacing", "got 'abc'"], {"spacing": "abc"}),
     "no threads": (SettingError, ["n_threads", "got 0"], {"n_threads": 0}),
     "half a thread": (SettingError, ["n_threads", "got 0.5"], {"n_threads": 0.5}),
     "no image for features": (FeatureError, ["moments", "image with at least one channel"], {"image": None}),
@@ -164,6 +171,13 @@ def test_build_graph__one_label_has_no_contacts(shape):
     assert graph.at_border.tolist() == [True]
     assert graph.edges.shape == (0, 2)
     assert graph.contact_cache.shape == (0, len(graph.contact_spec))
+
+
+def test_build_graph__keeps_the_kind_of_image():
+    assert build_graph(labels, image).kind == ImageKind(Channels((0,)), 3, (1.0, 1.0, 1.0))
+    several = build_graph(labels, np.stack([image] * 2, -1), spacing=np.array([30, 4, 4])).kind
+    assert several == ImageKind(Channels((0, 1)), 3, (30.0, 4.0, 4.0))
+    assert agglo.Rag(labels, image, spacing=[2, 1, 0.5]).kind.spacing == (2.0, 1.0, 0.5)
 
 
 def test_build_graph__regions_apart_have_no_contacts():
@@ -249,8 +263,9 @@ def test_join__of_labels_of_two_types_keeps_every_digit():
     [
         (lambda: build_graph(labels, image, moments.Manager(nmoments=2)), "region_spec"),
         (lambda: build_graph(labels, np.stack([image] * 2, -1), histogram.Manager()), "region_spec"),
-        (lambda: build_graph(labels, np.stack([image] * 2, -1)), "channels"),
-        (lambda: build_graph(labels[0], image[0]), "ndim"),
+        (lambda: build_graph(labels, np.stack([image] * 2, -1)), "kind"),
+        (lambda: build_graph(labels[0], image[0]), "kind"),
+        (lambda: build_graph(labels, image, spacing=(2, 1, 1)), "kind"),
     ],
 )
 def test_join__of_graphs_that_keep_other_things_is_refused(other, fact):

@@ -29,6 +29,7 @@ class Gathering(NamedTuple):
     params: Floats  # (P,)
     channels: Ints
     empty: Floats  # (C,) the row of no voxels
+    needs_coords: bool
 
 
 class Buffer(NamedTuple):
@@ -309,12 +310,8 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
     owners = room.owners[:n]
     for i in range(n):
         rows[np.uint64(owners[i]), np.uint64(0)] += 1.0
-    n_coords = n if block.shape.size > 0 else 0
-    for i in range(n_coords):
-        rest = room.voxels[i]
-        for axis in range(block.shape.size - 1, -1, -1):
-            room.coords[i, axis] = block.origin[axis] + rest % block.shape[axis]
-            rest //= block.shape[axis]
+    n_coords = n if gathering.needs_coords else 0
+    _find_coords(block, room, n_coords)
     for s in range(gathering.steps.shape[0]):
         step = gathering.steps[s]
         call_gather(
@@ -328,3 +325,23 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
             step[1],
             rows,
         )
+
+
+@pasted
+def _find_coords(block: Block, room: Buffer, n: int) -> None:
+    """Write the coordinates of the first `n` voxels of `room`; most are one step from the voxel before."""
+    last = block.shape.size - 1
+    i = 0
+    while i < n:
+        rest = room.voxels[i]
+        left = block.shape[last] - 1 - rest % block.shape[last]  # steps to the end of the row
+        for axis in range(last, -1, -1):
+            room.coords[i, axis] = block.origin[axis] + rest % block.shape[axis]
+            rest //= block.shape[axis]
+        i += 1
+        while i < n and left > 0 and room.voxels[i] == room.voxels[i - 1] + 1:
+            for axis in range(last):
+                room.coords[i, axis] = room.coords[i - 1, axis]
+            room.coords[i, last] = room.coords[i - 1, last] + 1.0
+            left -= 1
+            i += 1

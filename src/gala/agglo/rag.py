@@ -65,6 +65,8 @@ class Rag(Learning):
         After a merge, give a new priority to all contacts of the new region, not only to those both parts had.
     background : int, optional
         The label that is no region.
+    spacing : sequence of float, shape (ndim,), optional
+        Size of a voxel along each axis, in physical units, for managers that measure lengths. By default 1.
     random_state : int or numpy.random.Generator, optional
         For policies that draw random numbers.
     n_threads : int, optional
@@ -103,6 +105,7 @@ class Rag(Learning):
         update_unchanged_edges: bool = False,
         *,
         background: int | None = None,
+        spacing: Sequence[float] | None = None,
         random_state: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -113,7 +116,9 @@ class Rag(Learning):
             )
         policy = as_policy(merge_priority_function)
         image = None if probabilities is None or np.size(probabilities) == 0 else np.asarray(probabilities)
-        check = partial(check_volume, watershed, connectivity=connectivity, mask=mask, background=background)
+        check = partial(
+            check_volume, watershed, connectivity=connectivity, mask=mask, background=background, spacing=spacing
+        )
         given = check(image)
         image, channels = with_oriented(given.image, channel_is_oriented, orientation_map)
         if normalize_probabilities:
@@ -122,7 +127,7 @@ class Rag(Learning):
         kept = [
             leaf
             for m in (features, policy.needs, boundary_mean.needs)
-            if m is not boundary_mean.needs or volume.channels.plain  # the mean is that of a plain channel
+            if m is not boundary_mean.needs or volume.kind.channels.plain  # the mean is that of a plain channel
             for leaf in m.leaves()
             if isinstance(leaf, Declared)
         ]
@@ -131,6 +136,7 @@ class Rag(Learning):
             volume.image,
             kept,
             connectivity=connectivity,
+            spacing=spacing,
             mask=volume.mask,
             background=background,
             channels=channels,

@@ -125,8 +125,8 @@ class ClassifierPolicy(_Callable):
         """Return the policy laid flat for `graph`, or None if its features or classifier must be called."""
         if not is_declared(self.needs):
             return None
-        program = build_program(self.needs, graph.region_spec, graph.contact_spec, graph.channels, graph.ndim)
-        n_features = len(output_names(self.needs, graph.channels, graph.ndim))
+        program = build_program(self.needs, graph.region_spec, graph.contact_spec, graph.kind)
+        n_features = len(output_names(self.needs, graph.kind))
         self._check(n_features)
         return None if self.flat is None else Compiled(program, self.flat, n_features)
 

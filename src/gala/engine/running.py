@@ -26,6 +26,7 @@ from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
 from gala.features.base import Composite, Declared, Null, Pair
 from gala.features.program import build_program, is_declared, output_names
+from gala.graph.caches import ImageKind
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import Volume
@@ -104,14 +105,9 @@ class RunningGraph:
         return EdgeView(self)
 
     @property
-    def channels(self) -> Any:
-        """Which channels of the image mean what."""
-        return self.graph.channels
-
-    @property
-    def ndim(self) -> int:
-        """Dimensions of the volume."""
-        return self.graph.ndim
+    def kind(self) -> ImageKind:
+        """What the channels of the image mean, its dimensions, and the size of a voxel."""
+        return self.graph.kind
 
     @property
     def tree(self) -> MergeTree:
@@ -127,8 +123,8 @@ class RunningGraph:
     @property
     def probabilities_r(self) -> Array:
         """The image as an array of shape (V, C), which `extent` and `boundary` index."""
-        image = self._need_volume().image
-        return image.reshape(-1, image.shape[-1])
+        volume = self._need_volume()
+        return volume.image.reshape(volume.labels.size, volume.image.shape[-1])
 
     def region_names(self) -> list[int]:
         """Return the numbers of the regions that are there."""
@@ -214,8 +210,8 @@ class RunningGraph:
             rows = [feature_map(self, u, v) for u, v in self.pairs_of(contacts).tolist()]
             return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 0)
         graph = self.graph
-        program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.channels, graph.ndim)
-        out = np.empty((len(contacts), len(output_names(feature_map, graph.channels, graph.ndim))))
+        program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.kind)
+        out = np.empty((len(contacts), len(output_names(feature_map, graph.kind))))
         merge.describe_edges(self.state, program, contacts, out)
         return out
 
@@ -368,7 +364,8 @@ class RunningGraph:
             return [self._rows(child, row, spec) for child in manager.children]
         if not isinstance(manager, Declared):
             return np.empty(0)
-        wanted = manager.layout(self.channels, self.ndim).spec
+        layout = manager.layout(self.kind)
+        wanted = layout.region_spec if spec == "region_spec" else layout.spec
         first = getattr(self.graph, spec).find(wanted)
         if first is None:
             raise FeatureError(f"the graph does not keep what {manager.name} needs; build it with this manager.")

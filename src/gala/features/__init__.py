@@ -2,4 +2,6 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", "histogram", "moments"])
+_families = ["contact", "convex_hull", "histogram", "moments", "orientation", "squiggliness"]
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", *_families])

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 import itertools
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
 from gala._types import ArrayLike, Floats, Ints, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import Channels, GatherKernel, Layout, RowKernel
+from gala.graph.caches import GatherKernel, ImageKind, Layout, RowKernel
 
 Json: TypeAlias = dict[str, Any]
 Pair: TypeAlias = tuple[int, int]
@@ -28,12 +28,8 @@ class FeatureGraph(Protocol):
     """What a feature manager may ask of the graph that it describes."""
 
     @property
-    def channels(self) -> Channels:
-        """Which channels of the image mean what."""
-
-    @property
-    def ndim(self) -> int:
-        """Dimensions of the volume."""
+    def kind(self) -> ImageKind:
+        """What the channels of the image mean, its dimensions, and the size of a voxel."""
 
     @property
     def nodes(self) -> Mapping[int, Mapping[str, Any]]:
@@ -171,40 +167,50 @@ class Declared(Null):
     edge: RowKernel
     difference: RowKernel
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        raise FeatureError(f"{type(self).__name__} must define layout(channels, ndim).")
+        raise FeatureError(f"{type(self).__name__} must define layout(kind).")
 
     def create_node_cache(self, g: FeatureGraph, n: int) -> Floats:
         """Return the cache row of region `n`, shape (C,)."""
-        layout = self.layout(g.channels, g.ndim)
-        return self._row(g, g.extent(n), layout, layout.region_channels)
+        layout = self.layout(g.kind)
+        return self._row(g, g.extent(n), layout, layout.region_channels) if layout.of_regions else np.empty(0)
 
     def create_edge_cache(self, g: FeatureGraph, n1: int, n2: int) -> Floats:
         """Return the cache row of the contact of `n1` and `n2`, shape (C,)."""
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return self._row(g, g.boundary(n1, n2), layout, layout.contact_channels)
 
     def update_node_cache(self, g: FeatureGraph, n1: int, n2: int, dst: Floats, src: Floats) -> Floats:
         """Join row `src` into row `dst`."""
-        dst[:] = self.layout(g.channels, g.ndim).spec.join(dst, src)
+        dst[:] = self.layout(g.kind).region_spec.join(dst, src)
         return dst
 
     def update_edge_cache(self, g: FeatureGraph, e1: Pair, e2: Pair, dst: Floats, src: Floats) -> Floats:
         """Join row `src` into row `dst`."""
-        return self.update_node_cache(g, *e1, dst, src)
+        dst[:] = self.layout(g.kind).spec.join(dst, src)
+        return dst
 
     def compute_node_features(self, g: FeatureGraph, n: int, cache: Floats | None = None) -> Floats:
         """Return features of region `n` from its cache row."""
         row = g.nodes[n][self.default_cache] if cache is None else cache
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return _run(self.node, layout, layout.node_names, row, (), ())
 
-    def compute_edge_features(self, g: FeatureGraph, n1: int, n2: int, cache: Floats | None = None) -> Floats:
-        """Return features of the contact of `n1` and `n2` from its cache row."""
+    def compute_edge_features(
+        self,
+        g: FeatureGraph,
+        n1: int,
+        n2: int,
+        cache: Floats | None = None,
+        cache1: Floats | None = None,
+        cache2: Floats | None = None,
+    ) -> Floats:
+        """Return features of the contact of `n1` and `n2` from its cache row and theirs."""
         row = g.edges[n1, n2][self.default_cache] if cache is None else cache
-        layout = self.layout(g.channels, g.ndim)
-        return _run(self.edge, layout, layout.edge_names, (), (), row)
+        u, v = self._region_row(g, n1, cache1), self._region_row(g, n2, cache2)
+        layout = self.layout(g.kind)
+        return _run(self.edge, layout, layout.edge_names, u, v, row)
 
     def compute_difference_features(
         self, g: FeatureGraph, n1: int, n2: int, cache1: Floats | None = None, cache2: Floats | None = None
@@ -212,12 +218,16 @@ class Declared(Null):
         """Return features of what `n1` and `n2` do not have in common, from their cache rows."""
         u = g.nodes[n1][self.default_cache] if cache1 is None else cache1
         v = g.nodes[n2][self.default_cache] if cache2 is None else cache2
-        layout = self.layout(g.channels, g.ndim)
+        layout = self.layout(g.kind)
         return _run(self.difference, layout, layout.difference_names, u, v, ())
+
+    def _region_row(self, g: FeatureGraph, n: int, cache: Floats | None) -> Floats:
+        row = g.nodes[n][self.default_cache] if cache is None else cache
+        return row if isinstance(row, np.ndarray) else self.create_node_cache(g, n)  # a list is that of a composite
 
     def _row(self, g: FeatureGraph, voxels: Ints, layout: Layout, channels: Sequence[int]) -> Floats:
         rows = layout.spec.empty[np.newaxis]
-        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.ndim))
+        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.kind.ndim))
         owner = np.zeros(len(voxels), dtype=np.int64)
         indices = np.array(channels, dtype=np.int64)
         self.gather(layout.params, indices, _as_floats(g.values(voxels)), _as_floats(coords), owner, 0, rows)
@@ -283,11 +293,21 @@ class Composite(Null):
         pairs = zip(self.children, caches, strict=True)
         return _joined(child.compute_node_features(g, n, own) for child, own in pairs)
 
-    def compute_edge_features(self, g: FeatureGraph, n1: int, n2: int, cache: Caches | None = None) -> Floats:
+    def compute_edge_features(
+        self,
+        g: FeatureGraph,
+        n1: int,
+        n2: int,
+        cache: Caches | None = None,
+        cache1: Caches | None = None,
+        cache2: Caches | None = None,
+    ) -> Floats:
         """Return the children's features of the contact of `n1` and `n2`, joined."""
         caches = g.edges[n1, n2][self.default_cache] if cache is None else cache
-        pairs = zip(self.children, caches, strict=True)
-        return _joined(child.compute_edge_features(g, n1, n2, own) for child, own in pairs)
+        u = g.nodes[n1][self.default_cache] if cache1 is None else cache1
+        v = g.nodes[n2][self.default_cache] if cache2 is None else cache2
+        quadruples = zip(self.children, caches, u, v, strict=True)
+        return _joined(_edge_features(child)(g, n1, n2, *own) for child, *own in quadruples)
 
     def compute_difference_features(
         self, g: FeatureGraph, n1: int, n2: int, cache1: Caches | None = None, cache2: Caches | None = None
@@ -372,6 +392,14 @@ class Mock(Null):
         )
         noise = np.random.default_rng(sorted((int(n1), int(n2)))).normal(scale=0.01, size=2)
         return np.array([float(first != second), 0.0]) + noise
+
+
+def _edge_features(manager: Null) -> Callable[..., Floats]:
+    """Return what computes edge features from the caches of a contact and both regions."""
+    known = (Declared.compute_edge_features, Composite.compute_edge_features)
+    if type(manager).compute_edge_features in known:
+        return manager.compute_edge_features
+    return lambda g, n1, n2, cache, _1, _2: manager.compute_edge_features(g, n1, n2, cache)  # the historic protocol
 
 
 def _run(function: RowKernel, layout: Layout, names: Sequence[str], *rows: ArrayLike) -> Floats:

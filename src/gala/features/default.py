@@ -12,8 +12,8 @@ def basic() -> Composite:
     Examples
     --------
     >>> from gala.features.program import output_names
-    >>> from gala.graph.caches import Channels
-    >>> len(output_names(basic(), Channels.all_plain(1), ndim=3))
+    >>> from gala.graph.caches import Channels, ImageKind
+    >>> len(output_names(basic(), ImageKind.unit(Channels.all_plain(1), ndim=3)))
     33
     """
     return Composite(children=[moments.Manager(), histogram.Manager()])

@@ -14,7 +14,7 @@ from gala._types import Floats, Ints
 from gala.errors import SettingError
 from gala.features.base import Declared, Json
 from gala.features.options import choose_channels, whole_number
-from gala.graph.caches import CacheSpec, Channels, Layout
+from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
 
 # What kernels get: number of bins, number of channels, whether to write shares, lowest value, highest value,
 # bins per unit of value; then the lower edge of each bin, infinity, and the percentiles.
@@ -151,8 +151,8 @@ class Manager(Declared):
 
     Examples
     --------
-    >>> from gala.graph.caches import Channels
-    >>> layout = Manager(2, compute_percentiles=[0.5]).layout(Channels.all_plain(1), ndim=3)
+    >>> from gala.graph.caches import Channels, ImageKind
+    >>> layout = Manager(2, compute_percentiles=[0.5]).layout(ImageKind.unit(Channels.all_plain(1), ndim=3))
     >>> layout.node_names
     ('histogram(2,0.0,1.0)[0][0]', 'histogram(2,0.0,1.0)[0][1]', 'histogram(2,0.0,1.0)[0] percentile 0.5')
     >>> layout.difference_names
@@ -194,7 +194,7 @@ class Manager(Declared):
             "use_neuroproof": self.use_neuroproof,
         }
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
         return _layout(
             self.nbins,
@@ -204,7 +204,7 @@ class Manager(Declared):
             self.oriented,
             self.compute_histogram and not self.use_neuroproof,
             not self.use_neuroproof,
-            channels,
+            kind.channels,
         )
 
 

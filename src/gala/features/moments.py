@@ -15,7 +15,7 @@ from gala._kernels.jit import gather_kernel, inlined, row_kernel
 from gala._types import Floats, Ints
 from gala.features.base import Declared, Json
 from gala.features.options import choose_channels, whole_number
-from gala.graph.caches import CacheSpec, Channels, Layout
+from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
 
 
 @inlined
@@ -135,8 +135,8 @@ class Manager(Declared):
 
     Examples
     --------
-    >>> from gala.graph.caches import Channels
-    >>> Manager(nmoments=2).layout(Channels.all_plain(1), ndim=3).node_names
+    >>> from gala.graph.caches import Channels, ImageKind
+    >>> Manager(nmoments=2).layout(ImageKind.unit(Channels.all_plain(1), ndim=3)).node_names
     ('count', 'mean[0]', 'moment2[0]')
     """
 
@@ -167,9 +167,9 @@ class Manager(Declared):
             "normalize": self.normalize,
         }
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        return _layout(self.nmoments, self.use_diff_features, self.oriented, self.normalize, channels)
+        return _layout(self.nmoments, self.use_diff_features, self.oriented, self.normalize, kind.channels)
 
 
 @lru_cache

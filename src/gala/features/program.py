@@ -10,7 +10,7 @@ from gala._kernels.jit import row_kernels
 from gala._kernels.program import Part, Program
 from gala.errors import FeatureError
 from gala.features.base import Composite, Declared, Null
-from gala.graph.caches import CacheSpec, Channels, Layout, RowKernel
+from gala.graph.caches import CacheSpec, ImageKind, Layout, RowKernel
 
 # What a manager may override; one that does runs on the Python engine.
 _PROTOCOL = (
@@ -55,9 +55,7 @@ def declared_leaves(features: Null) -> list[Declared]:
     return [leaf for leaf in features.leaves() if isinstance(leaf, Declared)]
 
 
-def build_program(
-    features: Null, region_spec: CacheSpec, contact_spec: CacheSpec, channels: Channels, ndim: int
-) -> Program:
+def build_program(features: Null, region_spec: CacheSpec, contact_spec: CacheSpec, kind: ImageKind) -> Program:
     """Return the program that computes `features` from cache rows with the columns of the two specs.
 
     Raises
@@ -69,14 +67,14 @@ def build_program(
     steps: list[tuple[int, ...]] = []
     params: list[float] = []
     n_outputs = 0
-    for part, leaf, layout, names in _steps(features, channels, ndim):
+    for part, leaf, layout, names in _steps(features, kind):
         if not names:
             continue
         function = _function(leaf, part)
         if function not in functions:
             functions.append(function)
-        regions = _columns(leaf, layout, region_spec)
-        contacts = _columns(leaf, layout, contact_spec)
+        regions = _columns(leaf, layout.region_spec, region_spec)
+        contacts = _columns(leaf, layout.spec, contact_spec)
         outputs = (n_outputs, n_outputs + len(names))
         own_params = (len(params), len(params) + layout.params.size)
         steps.append((functions.index(function), part, *regions, *contacts, *outputs, *own_params))
@@ -86,24 +84,24 @@ def build_program(
     return Program(row_kernels(functions), rows, np.array(params, dtype=np.float64))
 
 
-def output_names(features: Null, channels: Channels, ndim: int) -> tuple[str, ...]:
+def output_names(features: Null, kind: ImageKind) -> tuple[str, ...]:
     """Return what each feature of a pair is called, in order.
 
     Examples
     --------
     >>> from gala.features.moments import Manager
-    >>> output_names(Manager(1, use_diff_features=False), Channels.all_plain(1), ndim=3)
+    >>> from gala.graph.caches import Channels
+    >>> kind = ImageKind.unit(Channels.all_plain(1), ndim=3)
+    >>> output_names(Manager(1, use_diff_features=False), kind)
     ('smaller count', 'smaller mean[0]', 'larger count', 'larger mean[0]', 'contact count', 'contact mean[0]')
     """
-    return tuple(
-        f"{part.name.lower()} {name}" for part, _, _, names in _steps(features, channels, ndim) for name in names
-    )
+    return tuple(f"{part.name.lower()} {name}" for part, _, _, names in _steps(features, kind) for name in names)
 
 
-def _steps(features: Null, channels: Channels, ndim: int) -> Iterator[tuple[Part, Declared, Layout, tuple[str, ...]]]:
+def _steps(features: Null, kind: ImageKind) -> Iterator[tuple[Part, Declared, Layout, tuple[str, ...]]]:
     """Yield each manager for each part, with its layout and the names of its outputs there."""
     leaves = declared_leaves(features)
-    layouts = [leaf.layout(channels, ndim) for leaf in leaves]
+    layouts = [leaf.layout(kind) for leaf in leaves]
     for part in Part:
         for leaf, layout in zip(leaves, layouts, strict=True):
             names = {Part.CONTACT: layout.edge_names, Part.DIFFERENCE: layout.difference_names}
@@ -114,12 +112,12 @@ def _function(leaf: Declared, part: Part) -> RowKernel:
     return {Part.CONTACT: leaf.edge, Part.DIFFERENCE: leaf.difference}.get(part, leaf.node)
 
 
-def _columns(leaf: Declared, layout: Layout, spec: CacheSpec) -> tuple[int, int]:
+def _columns(leaf: Declared, wanted: CacheSpec, spec: CacheSpec) -> tuple[int, int]:
     """Return the first column of `leaf` in a row, and the one after its last."""
-    first = spec.find(layout.spec)
+    first = spec.find(wanted)
     if first is None:
         raise FeatureError(
             f"the graph does not keep what {leaf.name} needs; build it with this manager among its features. "
-            f"Needed are {', '.join(layout.spec.names)}; there are {', '.join(spec.names)}."
+            f"Needed are {', '.join(wanted.names)}; there are {', '.join(spec.names)}."
         )
-    return first, first + len(layout.spec)
+    return first, first + len(wanted)

@@ -24,7 +24,7 @@ from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import CacheSpec, Channels, Declaration, lay_out
+from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, lay_out
 from gala.graph.regions import RegionGraph, joined, pack, unpack
 from gala.graph.volume import Volume, check_volume, slabs_of
 
@@ -41,6 +41,7 @@ def build_graph(
     features: _Leaves | Sequence[_Leaves] = (),
     *,
     connectivity: int = 1,
+    spacing: Sequence[float] | None = None,
     mask: ArrayLike | None = None,
     background: int | None = None,
     channels: Channels | None = None,
@@ -60,6 +61,8 @@ def build_graph(
         What to keep about regions and contacts, besides the number of voxels: declared managers.
     connectivity : int, optional
         Voxels are neighbours if they differ by 1 in at most this many coordinates: 1 to the number of dimensions.
+    spacing : sequence of float, shape (ndim,), optional
+        Size of a voxel along each axis, in physical units, for managers that measure lengths. By default 1.
     mask : array of bool, shape (M, ..., P), optional
         Voxels that are False belong to no region.
     background : int, optional
@@ -83,7 +86,7 @@ def build_graph(
     ImageError
         If `image` holds NaN or infinite values in a region.
     SettingError
-        If `connectivity`, `background` or `n_threads` is out of range.
+        If `connectivity`, `spacing`, `background` or `n_threads` is out of range.
     FeatureError
         If a manager is not declared, or does not fit the channels.
 
@@ -105,7 +108,9 @@ def build_graph(
     >>> graph.contact_cache.tolist()
     [[2.0, 2.0, 1.5]]
     """
-    volume = check_volume(labels, image, connectivity, mask=mask, background=background, channels=channels)
+    volume = check_volume(
+        labels, image, connectivity, mask=mask, background=background, channels=channels, spacing=spacing
+    )
     leaves = [leaf for manager in _as_sequence(features) for leaf in manager.leaves()]
     for leaf in leaves:
         if not hasattr(leaf, "layout"):
@@ -113,17 +118,14 @@ def build_graph(
                 f"build_graph keeps caches of declared managers; {leaf!r} is not one. Managers written against the "
                 "historic protocol work with gala.agglo.Rag."
             )
-    ndim = volume.labels.ndim
-    spec, firsts = lay_out(leaves, volume.channels, ndim)
-    placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
-    of_regions = gathering(placed, spec, volume.channels, ndim, kind="region_channels")
-    of_contacts = gathering(placed, spec, volume.channels, ndim, kind="contact_channels")
-    wants_coords = any(leaf.layout(volume.channels, ndim).needs_coords for leaf, _ in placed)
+    region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
+    contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
+    wants_coords = of_regions.needs_coords or of_contacts.needs_coords
 
     def build_slab(planes: range) -> RegionGraph:
         found, block = block_of(volume, planes, wants_coords=wants_coords)
         parts = gather_block(block, of_regions, of_contacts, len(found), False)
-        return _slab_graph(found, parts, spec, volume)
+        return _slab_graph(found, parts, region_spec, contact_spec, volume)
 
     slabs = map_over_threads(build_slab, slabs_of(volume.labels.shape), n_threads=n_threads)
     return joined(slabs)
@@ -139,25 +141,28 @@ def _as_sequence(features: _Leaves | Sequence[_Leaves]) -> Sequence[_Leaves]:
     return managers
 
 
-def gathering(
-    placed: Sequence[tuple[Declaration, int]], spec: CacheSpec, channels: Channels, ndim: int, *, kind: str
-) -> Gathering:
-    """Return the gather kernels of managers that have been given a place in the row, laid flat."""
+def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: bool) -> tuple[CacheSpec, Gathering]:
+    """Return the columns of rows of regions, or of contacts, and the gather kernels that fill them, laid flat."""
+    spec, firsts = lay_out(leaves, kind, of_regions=of_regions)
+    placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
+    needs_coords = False
     steps: list[list[int]] = []
     params: list[float] = []
-    read: list[int] = []
+    channels: list[int] = []
     for i, (leaf, first) in enumerate(placed):
-        layout = leaf.layout(channels, ndim)
-        own = getattr(layout, kind)
-        steps.append([i, first, len(params), len(params) + layout.params.size, len(read), len(read) + len(own)])
+        layout = leaf.layout(kind)
+        own = layout.region_channels if of_regions else layout.contact_channels
+        needs_coords |= layout.needs_coords
+        steps.append([i, first, len(params), len(params) + layout.params.size, len(channels), len(channels) + len(own)])
         params.extend(layout.params)
-        read.extend(own)
-    return Gathering(
+        channels.extend(own)
+    return spec, Gathering(
         kernels=gather_kernels([leaf.gather for leaf, _ in placed]),
         steps=np.array(steps, dtype=np.int64).reshape(-1, 6),
         params=np.array(params, dtype=np.float64),
-        channels=np.array(read, dtype=np.int64),
+        channels=np.array(channels, dtype=np.int64),
         empty=spec.empty,
+        needs_coords=needs_coords,
     )
 
 
@@ -233,7 +238,11 @@ def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:
 
 
 def _slab_graph(
-    found: Labels, parts: tuple[Ints, Array, Array, Array, Ints], spec: CacheSpec, volume: Volume
+    found: Labels,
+    parts: tuple[Ints, Array, Array, Array, Ints],
+    region_spec: CacheSpec,
+    contact_spec: CacheSpec,
+    volume: Volume,
 ) -> RegionGraph:
     """Return what `gather_block` found in a slab as a graph, its labels and edges sorted."""
     pairs, region_rows, contact_rows, at_border, _ = parts
@@ -245,11 +254,10 @@ def _slab_graph(
     return RegionGraph(
         labels=found[by_label].astype(volume.labels.dtype),
         edges=unpack(keys[by_key]),
-        region_spec=spec,
+        region_spec=region_spec,
         region_cache=region_rows[by_label],
-        contact_spec=spec,
+        contact_spec=contact_spec,
         contact_cache=contact_rows[by_key],
         at_border=at_border[by_label],
-        channels=volume.channels,
-        ndim=volume.labels.ndim,
+        kind=volume.kind,
     )

@@ -95,6 +95,20 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageKind:
+    """What a feature manager must know of an image to lay out its columns."""
+
+    channels: Channels
+    ndim: int  # channels aside
+    spacing: tuple[float, ...]  # (ndim,) size of a voxel along each axis, in physical units
+
+    @classmethod
+    def unit(cls, channels: Channels, ndim: int) -> ImageKind:
+        """Return the kind of an image whose voxels have size 1 along each axis."""
+        return cls(channels, ndim, (1.0,) * ndim)
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What a declared manager keeps, reads and writes, for images of a given kind.
 
@@ -110,6 +124,12 @@ class Layout:
     edge_names: tuple[str, ...]
     difference_names: tuple[str, ...]
     needs_coords: bool = False
+    of_regions: bool = True  # whether rows of regions have these columns, as those of contacts do
+
+    @property
+    def region_spec(self) -> CacheSpec:
+        """The columns of rows of regions: all of `spec`, or none."""
+        return self.spec if self.of_regions else CacheSpec.sums()
 
 
 RowKernel = Callable[[Floats, Floats, Floats, Floats, Floats], None]
@@ -124,17 +144,20 @@ class Declaration(Protocol):
     edge: RowKernel
     difference: RowKernel
 
-    def layout(self, channels: Channels, ndim: int) -> Layout:
+    def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
 
 
-def lay_out(leaves: Sequence[Declaration], channels: Channels, ndim: int) -> tuple[CacheSpec, tuple[int | None, ...]]:
-    """Return the columns that `leaves` need side by side, and where each gathers its own.
+def lay_out(
+    leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: bool = False
+) -> tuple[CacheSpec, tuple[int | None, ...]]:
+    """Return the columns that `leaves` need side by side in rows of contacts, or of regions, and where each gathers.
 
-    Column 0 is the number of voxels. A leaf whose columns another one keeps gathers nowhere: its place is
-    None. The columns are the same for regions and contacts.
+    Column 0 is the number of voxels. A leaf whose columns another one keeps, or that needs none, gathers
+    nowhere: its place is None.
     """
-    specs = [leaf.layout(channels, ndim).spec for leaf in leaves]
+    layouts = [leaf.layout(kind) for leaf in leaves]
+    specs = [layout.region_spec if of_regions else layout.spec for layout in layouts]
     row = CacheSpec.sums("count")
     firsts: list[int | None] = [None] * len(specs)
     # The widest first, since narrow ones may be part of them.

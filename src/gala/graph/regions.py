@@ -10,7 +10,7 @@ import numpy as np
 from gala._kernels.rows import join_rows
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import FeatureError, LabelError
-from gala.graph.caches import CacheSpec, Channels
+from gala.graph.caches import CacheSpec, ImageKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +36,7 @@ class RegionGraph:
     contact_spec: CacheSpec
     contact_cache: Floats  # (E, B)
     at_border: Bools  # (N,) touches the border of the volume
-    channels: Channels  # of the image that the caches summarise
-    ndim: int  # of the image, channels aside
+    kind: ImageKind  # of the image that the caches summarise
 
     @property
     def n_regions(self) -> int:
@@ -75,17 +74,17 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
     Raises
     ------
     FeatureError
-        If they do not keep the same columns.
+        If they do not keep the same columns, of images of the same kind.
     """
     first = graphs[0]
     if len(graphs) == 1:
         return first
     for other in graphs[1:]:
-        for name in ("region_spec", "contact_spec", "channels", "ndim"):
+        for name in ("region_spec", "contact_spec", "kind"):
             if getattr(first, name) != getattr(other, name):
                 raise FeatureError(
                     f"graphs can be joined if they keep the same; {name} is {getattr(first, name)} in one and "
-                    f"{getattr(other, name)} in another. Build all of them with the same features."
+                    f"{getattr(other, name)} in another. Build all of them with the same features and spacing."
                 )
     common = np.result_type(*[graph.labels.dtype for graph in graphs])
     width = np.dtype(np.uint64) if common.kind == "f" else common  # NumPy would have uint64 and int64 become floats
@@ -110,8 +109,7 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
             [graph.contact_cache for graph in graphs],
         ),
         at_border=at_border,
-        channels=first.channels,
-        ndim=first.ndim,
+        kind=first.kind,
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gala._types import Array, ArrayLike, Labels
 from gala.errors import FeatureError, ImageError, SettingError, ShapeError
-from gala.graph.caches import Channels
+from gala.graph.caches import Channels, ImageKind
 from gala.graph.labels import as_labels
 
 # Small enough for four threads to share 128³ voxels; at 2^21, joining the slabs of 256³ takes a tenth of the build.
@@ -26,7 +27,7 @@ class Volume(NamedTuple):
     mask: Array | None  # (M, ..., P) bool
     background: int | None
     offsets: tuple[tuple[int, ...], ...]  # to the neighbours of a voxel
-    channels: Channels
+    kind: ImageKind
 
 
 def check_volume(
@@ -37,6 +38,7 @@ def check_volume(
     mask: ArrayLike | None = None,
     background: int | None = None,
     channels: Channels | None = None,
+    spacing: Sequence[float] | None = None,
 ) -> Volume:
     """Return the arguments of `build_graph` as arrays that fit each other, or raise what is wrong with them."""
     regions = as_labels(labels, "labels")
@@ -61,7 +63,8 @@ def check_volume(
     n_channels = values.shape[-1]
     known = Channels.all_plain(n_channels) if channels is None else channels
     _check_channels(known, n_channels)
-    return Volume(regions, values, keep, background, offsets, known)
+    kind = ImageKind(known, regions.ndim, _check_spacing(spacing, regions.ndim))
+    return Volume(regions, values, keep, background, offsets, kind)
 
 
 def slabs_of(shape: tuple[int, ...]) -> list[range]:
@@ -119,3 +122,17 @@ def _check_channels(channels: Channels, n_channels: int) -> None:
         raise FeatureError(
             f"channels must name channels of the image, which has {n_channels}, from 0; got channel {missing[0]}."
         )
+
+
+def _check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
+    if spacing is None:
+        return (1.0,) * ndim
+    try:
+        sides = tuple(float(side) for side in spacing)
+    except (TypeError, ValueError):
+        sides = ()
+    if len(sides) != ndim or not all(0 < side < math.inf for side in sides):
+        raise SettingError(
+            f"spacing must be the size of a voxel along each of {ndim} axes, finite numbers above 0; got {spacing!r}."
+        )
+    return sides

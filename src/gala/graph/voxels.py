@@ -11,7 +11,6 @@ from gala._kernels.adjacency import gather_block
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.graph.build import block_of, gathering, number_slab
-from gala.graph.caches import CacheSpec
 from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph, find_labels, pack
 from gala.graph.volume import Volume, slabs_of
@@ -93,8 +92,7 @@ def region_voxels(volume: Volume, graph: RegionGraph) -> VoxelLists:
 
 def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None = None) -> VoxelLists:
     """Return the voxels of each contact, of both regions."""
-    count = CacheSpec.sums("count")
-    nothing = gathering([], count, volume.channels, volume.labels.ndim, kind="region_channels")
+    _, nothing = gathering([], volume.kind, of_regions=True)
     keys = pack(graph.edges)
     plane = math.prod(volume.labels.shape[1:])
 
