@@ -12,6 +12,7 @@ from gala._kernels import merge
 from gala._kernels.models import new_scratch
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, Floats, Ints
+from gala.engine.caches import HandWrittenCaches, declared_rows
 from gala.engine.policy import Compiled, Policy, as_policy, not_a_priority
 from gala.engine.state import (
     Constraints,
@@ -24,7 +25,7 @@ from gala.engine.state import (
 )
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
-from gala.features.base import Composite, Declared, Null, Pair
+from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
@@ -89,7 +90,7 @@ class RunningGraph:
         self._region_of = np.arange(2 * graph.n_regions)  # where each node lives
         self._scored = False
         self._lists: dict[str, VoxelLists] = {}
-        self._caches: dict[Any, Any] | None = None
+        self._caches = HandWrittenCaches()
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -194,15 +195,16 @@ class RunningGraph:
         """Return the cache of region `n`: a row for each declared manager, or what the manager made."""
         if is_declared(self.feature_manager):
             row = self.state.region_rows[self.region_of(n)]
-            return self._rows(self.feature_manager, row, "region_spec")
-        return self._manager_caches()[n]
+            return declared_rows(self, self.feature_manager, row, self.graph.region_spec)
+        return self._caches.of(self)[n]
 
     def edge_cache(self, u: int, v: int) -> Any:
         """Return the cache of the contact of `u` and `v`."""
         contact = self.find_contact(u, v)
         if is_declared(self.feature_manager):
-            return self._rows(self.feature_manager, self.state.contact_rows[contact], "contact_spec")
-        return self._manager_caches()["contact", contact]
+            row = self.state.contact_rows[contact]
+            return declared_rows(self, self.feature_manager, row, self.graph.contact_spec)
+        return self._caches.of(self)["contact", contact]
 
     def features(self, feature_map: Null, edges: Array) -> Floats:
         """Return the features of each edge, shape (B, F)."""
@@ -239,7 +241,7 @@ class RunningGraph:
         stop = self.graph.n_regions if max_merges is None else self.n_merges + max_merges
         self.priorities()
         merge.fill_heap(self.state, limit)
-        compiled = self.policy.compiled(self.graph) if self._caches is None else None
+        compiled = self.policy.compiled(self.graph) if not self._caches.are_made else None
         if compiled is None:
             while self.n_merges < stop and (contact := merge.pop_edge(self.state, limit)) != merge.NOTHING:
                 self.merge_contact(contact, limit)
@@ -268,11 +270,11 @@ class RunningGraph:
 
     def merge_regions(self, u: int, v: int, priority: float, threshold: float = np.inf) -> int:
         """Merge two regions, given by a leaf each, and score again what changed; return the new node."""
-        joined = self._join_caches(u, v)
+        joined = None if is_declared(self.feature_manager) else self._caches.joined(self, u, v)
         keep = merge.merge_regions(self.state, u, v, priority, self.rescore_all)
         self._region_of[self.graph.n_regions + self.n_merges - 1] = keep
         if joined is not None:
-            self._keep_caches(*joined)
+            self._caches.keep(self, joined)
         touched = self.state.touched[: self.state.counters[merge.N_TOUCHED]].astype(np.int64)
         if self._scored:
             self._scored = False  # if the policy fails now, all are scored again
@@ -362,67 +364,3 @@ class RunningGraph:
         shape = self._need_volume().labels.shape
         outer = [(c == 0) | (c == n - 1) for c, n in zip(np.unravel_index(voxels, shape), shape, strict=True)]
         return voxels[np.any(outer, axis=0)]
-
-    def _rows(self, manager: Null, row: Floats, spec: str) -> Any:
-        if isinstance(manager, Composite):
-            return [self._rows(child, row, spec) for child in manager.children]
-        if not isinstance(manager, Declared):
-            return np.empty(0)
-        wanted = manager.layout(self.channels, self.ndim).spec
-        first = getattr(self.graph, spec).find(wanted)
-        if first is None:
-            raise FeatureError(f"the graph does not keep what {manager.name} needs; build it with this manager.")
-        return row[first : first + len(wanted)]
-
-    def _manager_caches(self) -> dict[Any, Any]:
-        """Return the caches of a hand-written manager, by region and by contact; made when first asked for."""
-        if self._caches is None:
-            manager = self.feature_manager
-            self._caches = {}
-            for n in self.region_names():
-                if n != self.border:
-                    self._caches[n] = manager.create_node_cache(self, n)
-            for contact in live_contacts(self.state):
-                u, v = self.pairs_of(np.array([contact]))[0].tolist()
-                self._caches["contact", int(contact)] = manager.create_edge_cache(self, u, v)
-        return self._caches
-
-    def _join_caches(self, u: int, v: int) -> tuple[Any, dict[Pair, Any]] | None:
-        """Have a hand-written manager join the caches of two regions that are about to merge.
-
-        Return the cache of the new region, and those of contacts by the two contacts that become one.
-        """
-        if not self._is_hand_written():
-            return None
-        manager, caches = self.feature_manager, self._manager_caches()
-        first, second = self.names[self.state.node[[u, v]]].tolist()
-        dst, src = caches[first], caches[second]
-        updated = manager.update_node_cache(self, first, second, dst, src)
-        of_region = dst if updated is None else updated
-        of_contacts = {}
-        neighbors = [{self._other(c, r): c for c in contacts_of(self.state, r)} for r in (u, v)]
-        for other in sorted(neighbors[0].keys() & neighbors[1].keys()):
-            c = int(self.names[self.state.node[other]])
-            pair = neighbors[0][other], neighbors[1][other]
-            dst, src = (caches["contact", contact] for contact in pair)
-            updated = manager.update_edge_cache(self, (first, c), (second, c), dst, src)
-            of_contacts[pair] = dst if updated is None else updated
-        return of_region, of_contacts
-
-    def _keep_caches(self, of_region: Any, of_contacts: dict[Pair, Any]) -> None:
-        """Keep the caches that were joined, now that the merge has been made."""
-        caches = self._manager_caches()
-        for child in self.state.children[self.n_merges - 1]:
-            del caches[int(self.names[child])]
-        caches[int(self.names[self.graph.n_regions + self.n_merges - 1])] = of_region
-        for pair, cache in of_contacts.items():
-            gone, lives_on = sorted(pair, key=lambda contact: int(self.state.ends[contact, 0]))
-            del caches["contact", gone]
-            caches["contact", lives_on] = cache
-
-    def _is_hand_written(self) -> bool:
-        return not is_declared(self.feature_manager)
-
-    def _other(self, contact: int, region: int) -> int:
-        u, v = self.state.ends[contact].tolist()
-        return int(v if u == region else u)
