@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gala._kernels import merge
+from gala._kernels import columns, merge, topology
 from gala._kernels.models import new_scratch
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, Floats, Ints
@@ -22,6 +22,7 @@ from gala.engine.state import (
     live_contacts,
     live_regions,
     new_state,
+    with_topology,
 )
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
@@ -123,7 +124,7 @@ class RunningGraph:
     @property
     def n_merges(self) -> int:
         """How many merges were made so far."""
-        return int(self.state.counters[merge.N_MERGES])
+        return int(self.state.counters[columns.N_MERGES])
 
     @property
     def probabilities_r(self) -> Array:
@@ -180,7 +181,7 @@ class RunningGraph:
         if self.border in (u, v):
             return self._on_the_border(self.extent(v if u == self.border else u))
         lists = self._voxel_lists("contact")
-        parts = chain(self.state.links[:, merge.NEXT_PART], self.find_contact(u, v))
+        parts = chain(self.state.links[:, columns.NEXT_PART], self.find_contact(u, v))
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
 
     def values(self, voxels: Ints) -> Floats:
@@ -217,12 +218,18 @@ class RunningGraph:
             return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 0)
         graph = self.graph
         program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.channels, graph.ndim)
+        if program.reads_topology:
+            self.keep_topology()
         out = np.empty((len(contacts), len(output_names(feature_map, graph.channels, graph.ndim))))
         merge.describe_edges(self.state, program, contacts, out)
         return out
 
     def score(self, compiled: Compiled, contacts: Ints) -> Floats:
         """Return the priority of each contact, shape (B,), from a policy laid flat."""
+        if compiled.program.reads_topology:
+            self.keep_topology()
+            # Now, so that threads write to no region.
+            topology.refresh_regions(self.state, contacts)
         out = np.empty(len(contacts))
 
         def score_block(first: int) -> None:
@@ -232,6 +239,25 @@ class RunningGraph:
 
         map_over_threads(score_block, range(0, len(contacts), _SCORE_BLOCK), n_threads=self.n_threads)
         return out
+
+    def keep_topology(self) -> None:
+        """Keep the columns of `gala._kernels.topology` from now on."""
+        if self.state.contact_rows.shape[1] == len(self.graph.contact_spec):
+            self.state = with_topology(self.state)
+
+    def region_topology(self, n: int) -> Floats:
+        """Return what `gala._kernels.topology` says of region `n`, shape (5,)."""
+        region = self.region_of(n)
+        self.keep_topology()
+        topology.refresh_region(self.state, region)
+        return self.state.region_rows[region, -topology.REGION_FIRST : -topology.AS_OF].copy()
+
+    def contact_topology(self, u: int, v: int) -> Floats:
+        """Return what `gala._kernels.topology` says of the contact of regions `u` and `v`, shape (2,)."""
+        contact = self.find_contact(u, v)
+        self.keep_topology()
+        topology.refresh_pair(self.state, contact)
+        return self.state.contact_rows[contact, -topology.N_CONTACT_COLUMNS :].copy()
 
     # -- merging -------------------------------------------------------------------------------------------------
 
@@ -246,6 +272,8 @@ class RunningGraph:
             while self.n_merges < stop and (contact := merge.pop_edge(self.state, limit)) != merge.NOTHING:
                 self.merge_contact(contact, limit)
             return
+        if compiled.program.reads_topology:
+            self.keep_topology()
         room = np.empty(compiled.n_features), new_scratch(compiled.model)
         wrong = merge.agglomerate(self.state, compiled.program, compiled.model, limit, stop, self.rescore_all, *room)
         self.follow_merges()
@@ -275,7 +303,7 @@ class RunningGraph:
         self._region_of[self.graph.n_regions + self.n_merges - 1] = keep
         if joined is not None:
             self._caches.keep(self, joined)
-        touched = self.state.touched[: self.state.counters[merge.N_TOUCHED]].astype(np.int64)
+        touched = self.state.touched[: self.state.counters[columns.N_TOUCHED]].astype(np.int64)
         if self._scored:
             self._scored = False  # if the policy fails now, all are scored again
             for contact, value in zip(touched, self._new_priorities(touched), strict=True):
