@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def test_features__of_a_region_alone_are_finite():
     assert both(g, 1).tolist() == [0, 0, 0, 0]
     g = Rag(np.ones((3, 3), dtype=int), feature_manager=both)
     assert both(g, 1).tolist() == [1, 1, 1, 0]
+
+
+def test_description__gives_the_same_managers_back():
+    description = json.loads(json.dumps(Composite([paper_em(), inclusion.Manager()]).write_fm()))
+    assert description["feature_list"] == ["moments", "histogram", "graph", "inclusion"]
+    assert Composite.load_dict(description).write_fm() == description
 
 
 def test_topology__of_a_region_that_is_not_there():

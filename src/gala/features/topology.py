@@ -2,7 +2,7 @@
 
 The engine keeps these numbers, and a manager computes features from them with row kernels, as from a cache row. The
 border of the volume counts as a neighbour of each region there: in contact with the region's voxels at the border,
-and with all regions at the border as its own neighbours.
+and with all regions at the border as its own neighbours; in `gala.agglo.Rag` and `gala.engine.agglomerate` alike.
 """
 
 from __future__ import annotations
