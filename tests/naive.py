@@ -182,6 +182,54 @@ FEATURES = {  # by name of the manager
 }
 
 
+def touching(contacts, outer):
+    """Return {region: {neighbour: voxels of their contact}}, from the voxels of each contact, and at the border.
+
+    The border is the region None.
+    """
+    sizes = {pair: len(voxels) for pair, voxels in contacts.items()}
+    sizes |= {(n, None): len(voxels) for n, voxels in outer.items()}
+    found = defaultdict(dict)
+    for (u, v), size in sizes.items():
+        found[u][v] = found[v][u] = size
+    return found
+
+
+def region_topology(touch, n):
+    """Return degree, sum of neighbours' degrees, and voxels of all contacts, the largest, and the second largest."""
+    sizes = [*sorted(touch[n].values(), reverse=True), 0, 0]
+    return np.array([len(touch[n]), sum(len(touch[m]) for m in touch[n]), sum(sizes), *sizes[:2]], dtype=float)
+
+
+def contact_topology(touch, u, v):
+    """Return the voxels of a contact, and the number of neighbours that its regions have in common."""
+    return np.array([touch[u][v], len(touch[u].keys() & touch[v].keys())], dtype=float)
+
+
+def degrees(touch, u, v):
+    """Return the four parts of the degrees of a pair."""
+
+    def features(n):
+        return np.array([len(touch[n]), np.mean([len(touch[m]) for m in touch[n]])])
+
+    return features(u), features(v), np.array([len(set(touch[u]) & set(touch[v]))]), features(u) - features(v)
+
+
+def inclusion(touch, u, v):
+    """Return the four parts of the shares of contacts of a pair."""
+
+    def features(n):
+        largest, second = sorted([0, *touch[n].values()])[:-3:-1]
+        return np.array([largest / sum(touch[n].values()), second / largest])
+
+    sizes = [[*touch[n].values()] for n in (u, v)]
+    shares = [*sorted(touch[u][v] / sum(s) for s in sizes), *sorted(touch[u][v] / max(s) for s in sizes)]
+    return features(u), features(v), np.array(shares), features(u) - features(v)
+
+
+TOPOLOGICAL = {"graph": degrees, "inclusion": inclusion}  # by name of the manager
+
+
 class Graph:
     """A graph as the historic protocol sees it, with the caches of one manager."""
 

@@ -117,6 +117,22 @@ class Graph:
     def coords(self, voxels):
         return np.stack(np.unravel_index(voxels, self.labels.shape), axis=-1).astype(float)
 
+    @property
+    def touching(self):
+        voxels = {pair: contact.voxels for pair, contact in self.contacts.items()}
+        owner = {voxel: n for n, region in self.regions.items() for voxel in region.voxels}
+        outer = {}
+        for there in naive.at_border(self.labels, mask=self.mask).values():
+            for voxel in there:
+                outer.setdefault(owner[voxel], []).append(voxel)
+        return naive.touching(voxels, outer)
+
+    def region_topology(self, n):
+        return naive.region_topology(self.touching, n)
+
+    def contact_topology(self, u, v):
+        return naive.contact_topology(self.touching, u, v)
+
     # -- merging
 
     def may_merge(self, u, v):

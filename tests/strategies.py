@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gala.features.base import Declared, known_managers
+from gala.features.topology import Topological
 from gala.graph.caches import Channels, ImageKind
 
 # Multiples of 1/64: sums of their powers are exact, so laws hold to the last bit. Some are out of range, some
@@ -46,9 +47,18 @@ _made = {
 
 
 def declared_kinds():
-    """Return every declared manager of gala."""
+    """Return every declared manager of gala that keeps cache rows."""
+    return [kind for kind in _kinds(Declared) if not issubclass(kind, Topological)]
+
+
+def topological_kinds():
+    """Return every manager of gala that reads topology."""
+    return _kinds(Topological)
+
+
+def _kinds(base):
     kinds = known_managers().values()
-    return [kind for kind in kinds if issubclass(kind, Declared) and kind.__module__.startswith("gala.")]
+    return [kind for kind in kinds if issubclass(kind, base) and kind.__module__.startswith("gala.")]
 
 
 def declared_managers():

@@ -30,7 +30,7 @@ from gala.engine import running
 from gala.engine.agglomerate import agglomerate
 from gala.engine.policy import RowPolicy
 from gala.errors import FeatureError, PolicyError, SettingError
-from gala.features import histogram, moments
+from gala.features import graph as degrees, histogram, inclusion, moments
 from gala.features.base import Composite
 from gala.graph.build import build_graph
 from naive_engine import each, volumes
@@ -133,6 +133,7 @@ managers = st.sampled_from(
         moments.Manager(),
         Composite([moments.Manager(2), histogram.Manager(3)]),
         Composite([histogram.Manager(4, 0, 1, [0.1, 0.5]), moments.Manager(3, use_diff_features=False)]),
+        Composite([inclusion.Manager(), moments.Manager(1), degrees.Manager()]),
     ]
 )
 

@@ -69,14 +69,14 @@ def cases(draw, *, values=strategies.DYADIC, **options):
 
 def parts(graph):
     """Return all that a graph holds, to the last bit."""
-    arrays = (graph.labels, graph.edges, graph.region_cache, graph.contact_cache, graph.at_border)
+    arrays = (graph.labels, graph.edges, graph.region_cache, graph.contact_cache, graph.border_sizes)
     return [array.tolist() for array in arrays]
 
 
 def named(graph, name_of=int):
     """Return what a graph says about each region and contact, whatever their order."""
     names = [name_of(label) for label in graph.labels.tolist()]
-    regions = zip(names, graph.region_cache.tolist(), graph.at_border.tolist(), strict=True)
+    regions = zip(names, graph.region_cache.tolist(), graph.border_sizes.tolist(), strict=True)
     pairs = [frozenset((names[u], names[v])) for u, v in graph.edges.tolist()]
     return {n: rest for n, *rest in regions}, dict(zip(pairs, graph.contact_cache.tolist(), strict=True))
 
@@ -109,7 +109,9 @@ def check_against_twin(case):
     assert [tuple(pair) for pair in graph.labels[graph.edges].tolist()] == list(contacts)
     assert graph.sizes.tolist() == list(map(len, regions.values()))
     assert graph.contact_sizes.tolist() == list(map(len, contacts.values()))
-    assert graph.labels[graph.at_border].tolist() == list(naive.at_border(case.labels, mask=inside))
+    outer = naive.at_border(case.labels, mask=inside)
+    assert graph.border_sizes.tolist() == [len(outer.get(label, [])) for label in regions]
+    assert graph.labels[graph.at_border].tolist() == list(outer)
     assert graph.region_cache.tolist() == [row(voxels) for voxels in regions.values()]
     assert graph.contact_cache.tolist() == [row(voxels) for voxels in contacts.values()]
     assert lists(region_voxels(case.volume(), graph)) == list(regions.values())
@@ -314,7 +316,7 @@ def test_threads__do_not_change_a_single_bit(n_threads):
     with slabs_of(1300):
         assert len(volumes.slabs_of(labels.shape)) > 4
         alone, together = (build_graph(labels, image, features, n_threads=n) for n in (1, n_threads))
-        for name in ("labels", "edges", "region_cache", "contact_cache", "at_border"):
+        for name in ("labels", "edges", "region_cache", "contact_cache", "border_sizes"):
             assert getattr(alone, name).tobytes() == getattr(together, name).tobytes(), name
         voxels = [contact_voxels(volume, alone, n_threads=n) for n in (1, n_threads)]
     assert voxels[0].voxels.tobytes() == voxels[1].voxels.tobytes()

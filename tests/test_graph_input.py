@@ -344,6 +344,7 @@ def test_build_graph__equals_the_reference_on_the_real_volumes(split):
     assert_array_equal(graph.contact_sizes, expected["boundary_size"][real])
     assert_allclose(graph.contact_cache[:, 2] / graph.contact_sizes, expected["mean_p1"][real], rtol=1e-12)
     assert_array_equal(graph.labels[graph.at_border], expected["edges"][~real, 0])
+    assert_array_equal(graph.border_sizes[graph.at_border], expected["boundary_size"][~real])
     for i, contact in enumerate(np.flatnonzero(real)):
         places = np.unravel_index(padded[contact], expected["padded_shape"])
         assert_array_equal(voxels.of(i), np.ravel_multi_index([place - 1 for place in places], regions.shape))

@@ -110,7 +110,7 @@ def number_regions(labels: Labels, keep: Bools, background: Labels, out: Ints, s
 @kernel
 def gather_block(
     block: Block, of_regions: Gathering, of_contacts: Gathering, n_regions: int, record: bool
-) -> tuple[Ints, Floats, Floats, Bools, Ints]:
+) -> tuple[Ints, Floats, Floats, Ints, Ints]:
     """Return the contacts and cache rows of a block.
 
     Returns
@@ -118,10 +118,10 @@ def gather_block(
     pairs : int64 (E, 2), regions u < v of each contact, in the order in which they were met
     region_rows : float64 (n_regions, A)
     contact_rows : float64 (E, B)
-    at_border : bool (n_regions,), whether the region touches the border of the volume
+    border_sizes : int64 (n_regions,), voxels of the region at the border of the volume
     recorded : int64 (R, 2), with `record` the contact and position in the image of each voxel of each contact
     """
-    at_border = np.zeros(n_regions, dtype=np.bool_)
+    border_sizes = np.zeros(n_regions, dtype=np.int64)
     region_rows = np.empty((n_regions, of_regions.empty.size))
     region_rows[:] = of_regions.empty
     contact_rows = np.empty((max(1024, 4 * n_regions), of_contacts.empty.size))
@@ -158,7 +158,7 @@ def gather_block(
             contact_rows[n_contacts:] = of_contacts.empty
             table = grown_table(table)
         n_contacts, n_contact_voxels = _find_contacts(
-            voxel, n_edge_voxels, walk, table, pairs, n_contacts, contact_room, n_contact_voxels, at_border
+            voxel, n_edge_voxels, walk, table, pairs, n_contacts, contact_room, n_contact_voxels, border_sizes
         )
 
         at_end = s == block.segments.shape[0] - 1
@@ -183,7 +183,7 @@ def gather_block(
         pairs[:n_contacts].copy(),
         region_rows,
         contact_rows[:n_contacts].copy(),
-        at_border,
+        border_sizes,
         recorded[:n_recorded].copy(),
     )
 
@@ -222,7 +222,7 @@ def _find_contacts(
     n_contacts: int,
     room: Buffer,
     n: int,
-    at_border: Bools,
+    border_sizes: Ints,
 ) -> tuple[int, int]:
     """Add each contact of each edge voxel of a row segment to the `n` in `room`, direction by direction.
 
@@ -246,7 +246,7 @@ def _find_contacts(
             place = np.uint64(walk.chosen[c])
             region, other = own[place], others[place]
             if other == OUTSIDE:
-                at_border[region] = True
+                border_sizes[region] += 1
                 continue
             # To look up each voxel's contact costs less than to guess whether it is that of the voxel before.
             low, high = min(region, other), max(region, other)

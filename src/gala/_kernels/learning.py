@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gala._kernels.columns import END, N_TOUCHED, PRIORITY
 from gala._kernels.containers import Bags, main_label, pour
 from gala._kernels.jit import kernel, pasted
 from gala._kernels.merge import (
-    END,
-    N_TOUCHED,
     NOTHING,
-    PRIORITY,
     State,
     describe_edge,
     merge_edge,

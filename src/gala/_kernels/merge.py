@@ -14,26 +14,33 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gala._kernels.columns import (
+    END,
+    LAST_PART,
+    LOW,
+    LOW_RANK,
+    N_AT_BORDER,
+    N_DEAD,
+    N_HEAP,
+    N_KEYS,
+    N_MERGES,
+    N_TOUCHED,
+    NEXT,
+    NEXT_PART,
+    PRIORITY,
+    RANK,
+    is_half_of,
+    key_of,
+)
 from gala._kernels.containers import Bags, clear_table, have_common_label, is_free, new_table, pour, slot_of, value_at
 from gala._kernels.jit import inlined, kernel, pasted
 from gala._kernels.models import Model, score
 from gala._kernels.program import Program, describe
 from gala._kernels.rows import join_row
+from gala._kernels.topology import BORDER, refresh_pair
 from gala._types import Array, Bools, Floats, Ints
 
-# Entries of `State.counters`.
-N_MERGES, N_HEAP, N_TOUCHED, N_DEAD, N_KEYS = 0, 1, 2, 3, 4
 NOTHING = -1  # what `pop_edge` returns when no edge below the threshold is left
-
-
-# Columns of `State.links`. A contact's two sides are two columns each.
-END = 0  # the region; -1 if the contact is gone
-NEXT = 2  # in the list of the region's half contacts
-NEXT_PART, LAST_PART = 4, 5  # in the list of the graph's contacts that make it up
-# Columns of `State.scores`.
-PRIORITY = 0  # infinity never merges
-RANK = 1  # lowest of the contact's parts in the order of the graph's edges
-LOW, LOW_RANK = 2, 3  # of the contact's heap entry; infinity if it has none
 
 
 class State(NamedTuple):
@@ -52,7 +59,7 @@ class State(NamedTuple):
     touched: Ints  # (E,) int32: contacts to score again, the first `counters[N_TOUCHED]`
     children: Ints  # (N - 1, 2) nodes of each merge, as in the merge tree
     merge_priority: Floats  # (N - 1,)
-    counters: Ints  # (5,)
+    counters: Ints  # (6,)
     # What stops merges.
     frozen_region: Bools  # (N,)
     frozen_contact: Bools  # (E,)
@@ -83,12 +90,6 @@ class State(NamedTuple):
         return self.scores[:, PRIORITY]
 
 
-@inlined
-def key_of(u: int, v: int) -> np.uint64:
-    """Return the key of a pair of regions in `State.table`."""
-    return (np.uint64(min(u, v)) << np.uint64(32)) | np.uint64(max(u, v))
-
-
 @kernel
 def link_contacts(state: State) -> Array:
     """Fill lists and table from the ends of the contacts; return the table."""
@@ -104,12 +105,6 @@ def link_contacts(state: State) -> Array:
             state.degree[region] += 1
     state.counters[N_KEYS] = _list_pairs(state, table)
     return table
-
-
-@pasted
-def is_half_of(state: State, half: int, region: int) -> bool:
-    """Tell whether `half`, found in the list of `region`, is one of its contacts still."""
-    return bool(state.links[half >> 1, END + (half & 1)] == region)
 
 
 @pasted
@@ -204,6 +199,8 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     state.counters[N_MERGES] = n_merges + 1
     state.node[keep] = state.node.size + n_merges
     state.node[gone] = -1
+    border = state.region_rows.shape[1] - BORDER
+    state.counters[N_AT_BORDER] -= state.region_rows[keep, border] > 0 and state.region_rows[gone, border] > 0
     join_row(state.region_joins, state.region_rows, keep, state.region_rows, gone)
     state.size[keep] += state.size[gone]
     pour(state.exclusions, keep, gone)
@@ -265,6 +262,8 @@ def order_pair(state: State, e: int) -> tuple[int, int]:
 @pasted
 def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
     """Write the features of contact `e` to `out`, shape (F,)."""
+    if program.reads_topology:
+        refresh_pair(state, e)
     small, large = order_pair(state, e)
     describe(program, state.region_rows, state.contact_rows, small, large, e, out)
 

@@ -28,6 +28,7 @@ class Program(NamedTuple):
     kernels: Any  # made by jit.row_kernels
     steps: Ints  # (S, 10)
     params: Floats  # (P,)
+    reads_topology: bool = False  # see gala._kernels.topology
 
 
 @pasted

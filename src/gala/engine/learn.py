@@ -143,6 +143,8 @@ def learn_epoch(g: RunningGraph, truths: Truths, feature_map: Null, schedule: Sc
         return _learn_by_calls(g, truths, feature_map, schedule)
     graph = g.graph
     program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.kind)
+    if program.reads_topology:
+        g.keep_topology()
     n_features = len(output_names(feature_map, graph.kind))
     room = np.empty(compiled.n_features), new_scratch(compiled.model)
     examples = _room(2 * graph.n_regions + 16, n_features, schedule)

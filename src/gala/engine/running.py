@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gala._kernels import merge
+from gala._kernels import columns, merge, topology
 from gala._kernels.models import new_scratch
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, Floats, Ints
+from gala.engine.caches import HandWrittenCaches, declared_rows
 from gala.engine.policy import Compiled, Policy, as_policy, not_a_priority
 from gala.engine.state import (
     Constraints,
@@ -21,10 +22,11 @@ from gala.engine.state import (
     live_contacts,
     live_regions,
     new_state,
+    with_topology,
 )
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
-from gala.features.base import Composite, Declared, Null, Pair
+from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
 from gala.graph.caches import ImageKind
 from gala.graph.regions import RegionGraph
@@ -90,7 +92,7 @@ class RunningGraph:
         self._region_of = np.arange(2 * graph.n_regions)  # where each node lives
         self._scored = False
         self._lists: dict[str, VoxelLists] = {}
-        self._caches: dict[Any, Any] | None = None
+        self._caches = HandWrittenCaches()
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class RunningGraph:
     @property
     def n_merges(self) -> int:
         """How many merges were made so far."""
-        return int(self.state.counters[merge.N_MERGES])
+        return int(self.state.counters[columns.N_MERGES])
 
     @property
     def probabilities_r(self) -> Array:
@@ -175,7 +177,7 @@ class RunningGraph:
         if self.border in (u, v):
             return self._on_the_border(self.extent(v if u == self.border else u))
         lists = self._voxel_lists("contact")
-        parts = chain(self.state.links[:, merge.NEXT_PART], self.find_contact(u, v))
+        parts = chain(self.state.links[:, columns.NEXT_PART], self.find_contact(u, v))
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
 
     def values(self, voxels: Ints) -> Floats:
@@ -190,15 +192,16 @@ class RunningGraph:
         """Return the cache of region `n`: a row for each declared manager, or what the manager made."""
         if is_declared(self.feature_manager):
             row = self.state.region_rows[self.region_of(n)]
-            return self._rows(self.feature_manager, row, "region_spec")
-        return self._manager_caches()[n]
+            return declared_rows(self, self.feature_manager, row, of_region=True)
+        return self._caches.of(self)[n]
 
     def edge_cache(self, u: int, v: int) -> Any:
         """Return the cache of the contact of `u` and `v`."""
         contact = self.find_contact(u, v)
         if is_declared(self.feature_manager):
-            return self._rows(self.feature_manager, self.state.contact_rows[contact], "contact_spec")
-        return self._manager_caches()["contact", contact]
+            row = self.state.contact_rows[contact]
+            return declared_rows(self, self.feature_manager, row, of_region=False)
+        return self._caches.of(self)["contact", contact]
 
     def features(self, feature_map: Null, edges: Array) -> Floats:
         """Return the features of each edge, shape (B, F)."""
@@ -211,12 +214,18 @@ class RunningGraph:
             return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 0)
         graph = self.graph
         program = build_program(feature_map, graph.region_spec, graph.contact_spec, graph.kind)
+        if program.reads_topology:
+            self.keep_topology()
         out = np.empty((len(contacts), len(output_names(feature_map, graph.kind))))
         merge.describe_edges(self.state, program, contacts, out)
         return out
 
     def score(self, compiled: Compiled, contacts: Ints) -> Floats:
         """Return the priority of each contact, shape (B,), from a policy laid flat."""
+        if compiled.program.reads_topology:
+            self.keep_topology()
+            # Now, so that threads write to no region.
+            topology.refresh_regions(self.state, contacts)
         out = np.empty(len(contacts))
 
         def score_block(first: int) -> None:
@@ -227,6 +236,25 @@ class RunningGraph:
         map_over_threads(score_block, range(0, len(contacts), _SCORE_BLOCK), n_threads=self.n_threads)
         return out
 
+    def keep_topology(self) -> None:
+        """Keep the columns of `gala._kernels.topology` from now on."""
+        if self.state.contact_rows.shape[1] == len(self.graph.contact_spec):
+            self.state = with_topology(self.state)
+
+    def region_topology(self, n: int) -> Floats:
+        """Return what `gala._kernels.topology` says of region `n`, shape (5,)."""
+        region = self.region_of(n)
+        self.keep_topology()
+        topology.refresh_region(self.state, region)
+        return self.state.region_rows[region, -topology.REGION_FIRST : -topology.AS_OF].copy()
+
+    def contact_topology(self, u: int, v: int) -> Floats:
+        """Return what `gala._kernels.topology` says of the contact of regions `u` and `v`, shape (2,)."""
+        contact = self.find_contact(u, v)
+        self.keep_topology()
+        topology.refresh_pair(self.state, contact)
+        return self.state.contact_rows[contact, -topology.N_CONTACT_COLUMNS :].copy()
+
     # -- merging -------------------------------------------------------------------------------------------------
 
     def agglomerate(self, threshold: float = np.inf, *, max_merges: int | None = None) -> None:
@@ -235,11 +263,13 @@ class RunningGraph:
         stop = self.graph.n_regions if max_merges is None else self.n_merges + max_merges
         self.priorities()
         merge.fill_heap(self.state, limit)
-        compiled = self.policy.compiled(self.graph) if self._caches is None else None
+        compiled = self.policy.compiled(self.graph) if not self._caches.are_made else None
         if compiled is None:
             while self.n_merges < stop and (contact := merge.pop_edge(self.state, limit)) != merge.NOTHING:
                 self.merge_contact(contact, limit)
             return
+        if compiled.program.reads_topology:
+            self.keep_topology()
         room = np.empty(compiled.n_features), new_scratch(compiled.model)
         wrong = merge.agglomerate(self.state, compiled.program, compiled.model, limit, stop, self.rescore_all, *room)
         self.follow_merges()
@@ -264,12 +294,12 @@ class RunningGraph:
 
     def merge_regions(self, u: int, v: int, priority: float, threshold: float = np.inf) -> int:
         """Merge two regions, given by a leaf each, and score again what changed; return the new node."""
-        joined = self._join_caches(u, v)
+        joined = None if is_declared(self.feature_manager) else self._caches.joined(self, u, v)
         keep = merge.merge_regions(self.state, u, v, priority, self.rescore_all)
         self._region_of[self.graph.n_regions + self.n_merges - 1] = keep
         if joined is not None:
-            self._keep_caches(*joined)
-        touched = self.state.touched[: self.state.counters[merge.N_TOUCHED]].astype(np.int64)
+            self._caches.keep(self, joined)
+        touched = self.state.touched[: self.state.counters[columns.N_TOUCHED]].astype(np.int64)
         if self._scored:
             self._scored = False  # if the policy fails now, all are scored again
             for contact, value in zip(touched, self._new_priorities(touched), strict=True):
@@ -358,68 +388,3 @@ class RunningGraph:
         shape = self._need_volume().labels.shape
         outer = [(c == 0) | (c == n - 1) for c, n in zip(np.unravel_index(voxels, shape), shape, strict=True)]
         return voxels[np.any(outer, axis=0)]
-
-    def _rows(self, manager: Null, row: Floats, spec: str) -> Any:
-        if isinstance(manager, Composite):
-            return [self._rows(child, row, spec) for child in manager.children]
-        if not isinstance(manager, Declared):
-            return np.empty(0)
-        layout = manager.layout(self.kind)
-        wanted = layout.region_spec if spec == "region_spec" else layout.spec
-        first = getattr(self.graph, spec).find(wanted)
-        if first is None:
-            raise FeatureError(f"the graph does not keep what {manager.name} needs; build it with this manager.")
-        return row[first : first + len(wanted)]
-
-    def _manager_caches(self) -> dict[Any, Any]:
-        """Return the caches of a hand-written manager, by region and by contact; made when first asked for."""
-        if self._caches is None:
-            manager = self.feature_manager
-            self._caches = {}
-            for n in self.region_names():
-                if n != self.border:
-                    self._caches[n] = manager.create_node_cache(self, n)
-            for contact in live_contacts(self.state):
-                u, v = self.pairs_of(np.array([contact]))[0].tolist()
-                self._caches["contact", int(contact)] = manager.create_edge_cache(self, u, v)
-        return self._caches
-
-    def _join_caches(self, u: int, v: int) -> tuple[Any, dict[Pair, Any]] | None:
-        """Have a hand-written manager join the caches of two regions that are about to merge.
-
-        Return the cache of the new region, and those of contacts by the two contacts that become one.
-        """
-        if not self._is_hand_written():
-            return None
-        manager, caches = self.feature_manager, self._manager_caches()
-        first, second = self.names[self.state.node[[u, v]]].tolist()
-        dst, src = caches[first], caches[second]
-        updated = manager.update_node_cache(self, first, second, dst, src)
-        of_region = dst if updated is None else updated
-        of_contacts = {}
-        neighbors = [{self._other(c, r): c for c in contacts_of(self.state, r)} for r in (u, v)]
-        for other in sorted(neighbors[0].keys() & neighbors[1].keys()):
-            c = int(self.names[self.state.node[other]])
-            pair = neighbors[0][other], neighbors[1][other]
-            dst, src = (caches["contact", contact] for contact in pair)
-            updated = manager.update_edge_cache(self, (first, c), (second, c), dst, src)
-            of_contacts[pair] = dst if updated is None else updated
-        return of_region, of_contacts
-
-    def _keep_caches(self, of_region: Any, of_contacts: dict[Pair, Any]) -> None:
-        """Keep the caches that were joined, now that the merge has been made."""
-        caches = self._manager_caches()
-        for child in self.state.children[self.n_merges - 1]:
-            del caches[int(self.names[child])]
-        caches[int(self.names[self.graph.n_regions + self.n_merges - 1])] = of_region
-        for pair, cache in of_contacts.items():
-            gone, lives_on = sorted(pair, key=lambda contact: int(self.state.ends[contact, 0]))
-            del caches["contact", gone]
-            caches["contact", lives_on] = cache
-
-    def _is_hand_written(self) -> bool:
-        return not is_declared(self.feature_manager)
-
-    def _other(self, contact: int, region: int) -> int:
-        u, v = self.state.ends[contact].tolist()
-        return int(v if u == region else u)

@@ -7,8 +7,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from gala._kernels import merge
+from gala._kernels.columns import END, LAST_PART, LOW_RANK, N_AT_BORDER, NEXT, RANK, is_half_of
 from gala._kernels.containers import Bags, new_table
-from gala._kernels.merge import END, LAST_PART, LOW_RANK, NEXT, RANK, State
+from gala._kernels.merge import State
+from gala._kernels.topology import N_CONTACT_COLUMNS, REGION_FIRST
 from gala._types import Array, Bools, Floats, Ints, Labels
 from gala.evaluate.contingency import count_overlaps
 from gala.graph.caches import Join
@@ -66,7 +68,7 @@ def overlap_bags(graph: RegionGraph, volume: Volume, other: Labels, *, n_threads
 def new_state(graph: RegionGraph, constraints: Constraints) -> State:
     """Return the state before the first merge; every priority is infinity.
 
-    The last column of the region rows tells whether the region touches the border of the volume.
+    The last column of the region rows is the number of voxels at the border of the volume.
     """
     n, e = graph.n_regions, len(graph.edges)
     ints = np.int32
@@ -75,8 +77,10 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
     links[:, LAST_PART] = np.arange(e)
     scores = np.full((e, 4), np.inf)
     scores[:, RANK] = scores[:, LOW_RANK] = np.arange(e)
+    counters = np.zeros(6, dtype=np.int64)
+    counters[N_AT_BORDER] = np.count_nonzero(graph.border_sizes)
     state = State(
-        region_rows=np.column_stack([graph.region_cache, graph.at_border]),
+        region_rows=np.column_stack([graph.region_cache, graph.border_sizes]),
         contact_rows=graph.contact_cache.copy(),
         node=np.arange(n),
         size=graph.region_cache[:, 0].copy(),
@@ -85,11 +89,11 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         touched=np.empty(e, dtype=ints),
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
-        counters=np.zeros(5, dtype=np.int64),
+        counters=counters,
         frozen_region=constraints.frozen_regions.copy(),
         frozen_contact=constraints.frozen_contacts.copy(),
         exclusions=copy_arrays(constraints.exclusions),
-        region_joins=np.array([*graph.region_spec.joins, Join.MAX], dtype=np.int64),
+        region_joins=np.array([*graph.region_spec.joins, Join.SUM], dtype=np.int64),
         contact_joins=np.array(graph.contact_spec.joins, dtype=np.int64),
         next_leaf=np.full(n, -1, dtype=ints),
         last_leaf=np.arange(n, dtype=ints),
@@ -100,6 +104,19 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         heap_key=np.empty(2 * e + 16, dtype=np.int64),
     )
     return state._replace(table=merge.link_contacts(state))
+
+
+def with_topology(state: State) -> State:
+    """Return the state with the columns of `gala._kernels.topology`, none of them computed yet."""
+    rows, contacts = state.region_rows, state.contact_rows
+    n_new = REGION_FIRST - 1  # the last of them is there
+    new = np.full((len(rows), n_new), -1.0)  # no row is as of so few merges
+    return state._replace(
+        region_rows=np.hstack([rows[:, :-1], new, rows[:, -1:]]),
+        region_joins=np.insert(state.region_joins, -1, [Join.MAX] * n_new),  # stays as of before a merge
+        contact_rows=np.hstack([contacts, np.zeros((len(contacts), N_CONTACT_COLUMNS))]),
+        contact_joins=np.append(state.contact_joins, [Join.MAX] * N_CONTACT_COLUMNS),
+    )
 
 
 def copy_arrays(arrays: Arrays) -> Arrays:
@@ -124,7 +141,7 @@ def contacts_of(state: State, region: int) -> list[int]:
     contacts = []
     half = int(state.head[region])
     while half >= 0:
-        if merge.is_half_of(state, half, region):
+        if is_half_of(state, half, region):
             contacts.append(half >> 1)
         half = int(state.links[half >> 1, NEXT + (half & 1)])
     return contacts

@@ -2,6 +2,6 @@
 
 import lazy_loader
 
-_families = ["contact", "convex_hull", "histogram", "moments", "orientation", "squiggliness"]
+_families = ["contact", "convex_hull", "graph", "histogram", "inclusion", "moments", "orientation", "squiggliness"]
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", *_families])
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", "topology", *_families])

@@ -51,6 +51,12 @@ class FeatureGraph(Protocol):
     def coords(self, voxels: Ints) -> Floats:
         """Return the coordinates of `voxels`, shape (V, ndim)."""
 
+    def region_topology(self, n: int) -> Floats:
+        """Return how region `n` lies among its neighbours, shape (5,); see `gala.features.topology`."""
+
+    def contact_topology(self, u: int, v: int) -> Floats:
+        """Return how the contact of `u` and `v` lies among the others, shape (2,); see `gala.features.topology`."""
+
 
 class Null:
     """A manager of no features, and the protocol that hand-written managers override.
@@ -195,7 +201,7 @@ class Declared(Null):
         """Return features of region `n` from its cache row."""
         row = g.nodes[n][self.default_cache] if cache is None else cache
         layout = self.layout(g.kind)
-        return _run(self.node, layout, layout.node_names, row, (), ())
+        return run_row_kernel(self.node, layout, layout.node_names, row, (), ())
 
     def compute_edge_features(
         self,
@@ -210,7 +216,7 @@ class Declared(Null):
         row = g.edges[n1, n2][self.default_cache] if cache is None else cache
         u, v = self._region_row(g, n1, cache1), self._region_row(g, n2, cache2)
         layout = self.layout(g.kind)
-        return _run(self.edge, layout, layout.edge_names, u, v, row)
+        return run_row_kernel(self.edge, layout, layout.edge_names, u, v, row)
 
     def compute_difference_features(
         self, g: FeatureGraph, n1: int, n2: int, cache1: Floats | None = None, cache2: Floats | None = None
@@ -219,7 +225,7 @@ class Declared(Null):
         u = g.nodes[n1][self.default_cache] if cache1 is None else cache1
         v = g.nodes[n2][self.default_cache] if cache2 is None else cache2
         layout = self.layout(g.kind)
-        return _run(self.difference, layout, layout.difference_names, u, v, ())
+        return run_row_kernel(self.difference, layout, layout.difference_names, u, v, ())
 
     def _region_row(self, g: FeatureGraph, n: int, cache: Floats | None) -> Floats:
         row = g.nodes[n][self.default_cache] if cache is None else cache
@@ -402,7 +408,7 @@ def _edge_features(manager: Null) -> Callable[..., Floats]:
     return lambda g, n1, n2, cache, _1, _2: manager.compute_edge_features(g, n1, n2, cache)  # the historic protocol
 
 
-def _run(function: RowKernel, layout: Layout, names: Sequence[str], *rows: ArrayLike) -> Floats:
+def run_row_kernel(function: RowKernel, layout: Layout, names: Sequence[str], *rows: ArrayLike) -> Floats:
     """Return the features that `function` computes from the rows of two regions and a contact."""
     out = np.empty(len(names))
     u, v, edge = map(_as_floats, rows)

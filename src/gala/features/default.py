@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gala.features import histogram, moments
+from gala.features import graph, histogram, moments
 from gala.features.base import Composite
 
 
@@ -17,3 +17,23 @@ def basic() -> Composite:
     33
     """
     return Composite(children=[moments.Manager(), histogram.Manager()])
+
+
+def paper_em() -> Composite:
+    """Return what the paper segmented electron microscopy with: moments, histograms of 25 bins, and degrees.
+
+    References
+    ----------
+    Nunez-Iglesias et al. 2013, Machine learning of hierarchical clustering to segment 2D and 3D images,
+    doi:10.1371/journal.pone.0071715.
+
+    Examples
+    --------
+    >>> from gala.features.program import output_names
+    >>> from gala.graph.caches import Channels
+    >>> len(output_names(paper_em(), Channels.all_plain(1), ndim=3))
+    112
+    """
+    return Composite(
+        children=[moments.Manager(), histogram.Manager(25, 0, 1, compute_percentiles=[0.1, 0.5, 0.9]), graph.Manager()]
+    )

@@ -10,6 +10,7 @@ from gala._kernels.jit import row_kernels
 from gala._kernels.program import Part, Program
 from gala.errors import FeatureError
 from gala.features.base import Composite, Declared, Null
+from gala.features.topology import Topological, topology_columns
 from gala.graph.caches import CacheSpec, ImageKind, Layout, RowKernel
 
 # What a manager may override; one that does runs on the Python engine.
@@ -33,7 +34,7 @@ def is_declared(features: object) -> bool:
     """
     if not isinstance(features, Null):
         return False
-    base = next((kind for kind in (Declared, Composite) if isinstance(features, kind)), Null)
+    base = next((kind for kind in (Topological, Declared, Composite) if isinstance(features, kind)), Null)
     if any(getattr(type(features), method) is not getattr(base, method) for method in _PROTOCOL):
         return False
     return not isinstance(features, Composite) or all(map(is_declared, features.children))
@@ -73,15 +74,19 @@ def build_program(features: Null, region_spec: CacheSpec, contact_spec: CacheSpe
         function = _function(leaf, part)
         if function not in functions:
             functions.append(function)
-        regions = _columns(leaf, layout.region_spec, region_spec)
-        contacts = _columns(leaf, layout.spec, contact_spec)
+        if isinstance(leaf, Topological):
+            regions, contacts = topology_columns(len(region_spec), len(contact_spec))
+        else:
+            regions = _columns(leaf, layout.region_spec, region_spec)
+            contacts = _columns(leaf, layout.spec, contact_spec)
         outputs = (n_outputs, n_outputs + len(names))
         own_params = (len(params), len(params) + layout.params.size)
         steps.append((functions.index(function), part, *regions, *contacts, *outputs, *own_params))
         params.extend(layout.params)
         n_outputs = outputs[1]
     rows = np.array(steps, dtype=np.int64).reshape(-1, 10)
-    return Program(row_kernels(functions), rows, np.array(params, dtype=np.float64))
+    reads_topology = any(isinstance(leaf, Topological) for leaf in features.leaves())
+    return Program(row_kernels(functions), rows, np.array(params, dtype=np.float64), reads_topology)
 
 
 def output_names(features: Null, kind: ImageKind) -> tuple[str, ...]:

@@ -245,7 +245,7 @@ def _slab_graph(
     volume: Volume,
 ) -> RegionGraph:
     """Return what `gather_block` found in a slab as a graph, its labels and edges sorted."""
-    pairs, region_rows, contact_rows, at_border, _ = parts
+    pairs, region_rows, contact_rows, border_sizes, _ = parts
     by_label = np.argsort(found)
     place = np.empty_like(by_label)
     place[by_label] = np.arange(len(found))
@@ -258,6 +258,6 @@ def _slab_graph(
         region_cache=region_rows[by_label],
         contact_spec=contact_spec,
         contact_cache=contact_rows[by_key],
-        at_border=at_border[by_label],
+        border_sizes=border_sizes[by_label],
         kind=volume.kind,
     )

@@ -35,7 +35,7 @@ class RegionGraph:
     region_cache: Floats  # (N, A)
     contact_spec: CacheSpec
     contact_cache: Floats  # (E, B)
-    at_border: Bools  # (N,) touches the border of the volume
+    border_sizes: Ints  # (N,) voxels of each region at the border of the volume, int64
     kind: ImageKind  # of the image that the caches summarise
 
     @property
@@ -52,6 +52,11 @@ class RegionGraph:
     def contact_sizes(self) -> Ints:
         """Voxels in each contact, of both regions, shape (E,)."""
         return self.contact_cache[:, 0].astype(np.int64)
+
+    @property
+    def at_border(self) -> Bools:
+        """Whether each region touches the border of the volume, shape (N,)."""
+        return self.border_sizes > 0
 
     def find(self, labels: ArrayLike) -> Ints:
         """Return the positions of `labels`, any shape, among the regions.
@@ -93,9 +98,9 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
     places = [np.searchsorted(labels, own) for own in labels_of]
     keys = [pack(place[graph.edges]) for place, graph in zip(places, graphs, strict=True)]
     all_keys = _sorted(np.concatenate(keys))
-    at_border = np.zeros(len(labels), dtype=np.bool_)
+    border_sizes = np.zeros(len(labels), dtype=np.int64)
     for place, graph in zip(places, graphs, strict=True):
-        at_border[place] |= graph.at_border
+        border_sizes[place] += graph.border_sizes
     return RegionGraph(
         labels=labels,
         edges=unpack(all_keys),
@@ -108,7 +113,7 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
             [np.searchsorted(all_keys, key) for key in keys],
             [graph.contact_cache for graph in graphs],
         ),
-        at_border=at_border,
+        border_sizes=border_sizes,
         kind=first.kind,
     )
 
