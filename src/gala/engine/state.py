@@ -10,8 +10,8 @@ from gala._kernels import merge
 from gala._kernels.containers import Bags, new_table
 from gala._kernels.merge import END, LAST_PART, LOW_RANK, NEXT, RANK, State
 from gala._types import Array, Bools, Floats, Ints, Labels
-from gala.evaluate.contingency import count_overlaps
 from gala.graph.caches import Join
+from gala.graph.overlaps import count_overlaps
 from gala.graph.regions import RegionGraph
 from gala.graph.volume import Volume
 
