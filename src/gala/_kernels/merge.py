@@ -34,6 +34,8 @@ NEXT_PART, LAST_PART = 4, 5  # in the list of the graph's contacts that make it 
 PRIORITY = 0  # infinity never merges
 RANK = 1  # lowest of the contact's parts in the order of the graph's edges
 LOW, LOW_RANK = 2, 3  # of the contact's heap entry; infinity if it has none
+# Columns of `State.classes`, bit masks: no region that has a class merges with one that refuses it.
+HAS, REFUSES = 0, 1
 
 
 class State(NamedTuple):
@@ -54,7 +56,7 @@ class State(NamedTuple):
     merge_priority: Floats  # (N - 1,)
     counters: Ints  # (5,)
     # What stops merges.
-    frozen_region: Bools  # (N,)
+    classes: Array  # (N, 2) uint64: columns HAS, REFUSES
     frozen_contact: Bools  # (E,)
     exclusions: Bags  # regions that have a label in common never merge
     # How columns are joined, as in graph.caches.Join.
@@ -177,10 +179,22 @@ def pop_edge(state: State, threshold: float) -> int:
 @pasted
 def may_merge(state: State, e: int) -> bool:
     """Tell whether no constraint keeps the regions of contact `e` apart."""
-    u, v = state.links[e, END], state.links[e, END + 1]
-    if state.frozen_region[u] or state.frozen_region[v] or state.frozen_contact[e]:
+    return not state.frozen_contact[e] and may_share(state, state.links[e, END], state.links[e, END + 1])
+
+
+@pasted
+def may_share(state: State, u: int, v: int) -> bool:
+    """Tell whether no constraint but that on their contact keeps two regions apart."""
+    if state.classes[u, HAS] & state.classes[v, REFUSES] != np.uint64(0):
         return False
     return not have_common_label(state.exclusions, u, v)
+
+
+@kernel
+def find_mergeable(state: State, edges: Ints, out: Bools) -> None:
+    """Tell of each contact in `edges`, shape (B,), whether it may merge, in `out`, shape (B,)."""
+    for i in range(edges.size):
+        out[i] = may_merge(state, edges[i])
 
 
 @pasted
@@ -208,7 +222,8 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     state.size[keep] += state.size[gone]
     pour(state.exclusions, keep, gone)
     _append(state.next_leaf, state.last_leaf, keep, gone)
-    state.frozen_region[keep] |= state.frozen_region[gone]
+    state.classes[keep, HAS] |= state.classes[gone, HAS]
+    state.classes[keep, REFUSES] |= state.classes[gone, REFUSES]
 
     # Dead keys cost less than their removal would: a fifth of the time of all merges.
     if 8 * (state.counters[N_KEYS] + state.degree[gone]) > 5 * state.table.shape[0]:
