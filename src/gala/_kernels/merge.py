@@ -267,6 +267,17 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     return keep
 
 
+@kernel
+def merge_linked(state: State, leaves: Ints, groups: Ints, homes: Ints) -> None:
+    """Merge the leaves, shape (B,), of each group, shape (B,), in their order, at priority minus infinity.
+
+    ``homes``, one for each group, holds -1 before, and the regions that the groups are in afterwards.
+    """
+    for i in range(leaves.size):
+        home = homes[groups[i]]
+        homes[groups[i]] = leaves[i] if home < 0 else merge_regions(state, home, leaves[i], -np.inf, False)
+
+
 @pasted
 def order_pair(state: State, e: int) -> tuple[int, int]:
     """Return the regions of contact `e`, the smaller first; of two of one size, the lower node."""

@@ -36,12 +36,9 @@ def constrain(g: RunningGraph, constraints: Constraints) -> None:
     g.constraints = constraints
     g.state = _constrained(g.state, g.graph, constraints)
     labels, groups = constraints.linked()
-    leaves = _places(g.graph, labels)
-    node_of_group: dict[int, int] = {}
-    for leaf, group in zip(g.names[leaves].tolist(), groups.tolist(), strict=True):
-        other = node_of_group.get(group)
-        merged = leaf if other is None else g.merge_regions(g.region_of(other), g.region_of(leaf), -np.inf)
-        node_of_group[group] = merged
+    if len(labels):
+        merge.merge_linked(g.state, _places(g.graph, labels), groups, np.full(groups.max() + 1, -1))
+        g.follow_merges()
 
 
 def may_merge(g: RunningGraph, contacts: Ints) -> Bools:

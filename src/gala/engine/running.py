@@ -283,9 +283,10 @@ class RunningGraph:
         return int(self.names[self.graph.n_regions + self.n_merges - 1])
 
     def follow_merges(self) -> None:
-        """Note where the nodes live, after merges."""
+        """Note where the nodes live, after merges; caches of a hand-written manager are made anew when asked for."""
         regions = live_regions(self.state)
         self._region_of[self.state.node[regions]] = regions
+        self._caches = None
 
     def check_priority(self, contact: int) -> None:
         """Raise PolicyError if a compiled loop stopped at `contact` because its priority was NaN."""

@@ -252,8 +252,8 @@ class Constraints:
         """
         named = {name: array.ravel() for name, array in self.to_arrays().items() if name in _OF_LABELS}
         named |= {"exclusions": self.exclusions[:, 0], "classes": self.classes[:, 0]}
-        known = graph.labels.astype(np.uint64)
-        unknown = {name: np.setdiff1d(labels, known) for name, labels in named.items() if len(labels)}
+        everything = Parts(graph.labels.astype(np.uint64), np.zeros(graph.n_regions, dtype=np.int64))
+        unknown = {name: np.unique(labels[everything.find(labels) < 0]) for name, labels in named.items()}
         words = [f"{name} names {listed(labels.tolist())}" for name, labels in unknown.items() if len(labels)]
         if words:
             raise LabelError(f"constraints must name superpixels of the graph, which has others: {'; '.join(words)}.")
