@@ -22,7 +22,7 @@ from gala.graph.regions import RegionGraph
 from gala.graph.violations import Parts, Violation, incompatible, listed, sharing_a_mark
 from gala.graph.volume import check_volume
 
-_FORMAT = 1
+FORMAT = 2  # of merge trees too, which are saved with their constraints; 1 had none
 _OF_LABELS = ("must_link", "cannot_link", "frozen")  # fields that hold nothing else
 _MOST_CLASSES = 62  # as many as there are bits in the engine's masks, less two of its own
 
@@ -270,7 +270,7 @@ class Constraints:
         FileError
             If the file cannot be written.
         """
-        _files.write_archive(file, _FORMAT, self.to_arrays())
+        _files.write_archive(file, FORMAT, self.to_arrays())
 
     @classmethod
     def load(cls, file: _files.FileName) -> Constraints:
@@ -281,7 +281,7 @@ class Constraints:
         FileError
             If the file is missing, damaged, holds no constraints, or is from a newer version.
         """
-        return _files.read_archive(file, "constraints", _FORMAT, cls.from_arrays)
+        return _files.read_archive(file, "constraints", FORMAT, cls.from_arrays)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Constraints:
@@ -294,10 +294,10 @@ class Constraints:
 
 def _rows(rows: ArrayLike, name: str) -> Labels:
     """Return rows of two labels, uint64 of shape (B, 2), sorted, each once."""
-    found = as_labels(rows, name, allow_empty=True)
+    found = as_labels(rows, name, allow_empty=True).astype(np.uint64)
     if found.size and (found.ndim != 2 or found.shape[1] != 2):
         raise ShapeError(f"{name} must be rows of two, shape (n, 2); got shape {found.shape}.")
-    return np.unique(found.astype(np.uint64).reshape(-1, 2), axis=0)
+    return np.unique(found.reshape(-1, 2), axis=0)
 
 
 def _columns(a: Labels, b: Labels) -> Labels:
@@ -314,10 +314,10 @@ def _pairs(pairs: ArrayLike, name: str) -> Labels:
 
 
 def _frozen(labels: ArrayLike) -> Labels:
-    found = as_labels(labels, "frozen", allow_empty=True)
+    found = as_labels(labels, "frozen", allow_empty=True).astype(np.uint64)
     if found.ndim != 1:
         raise ShapeError(f"frozen must be a list of labels, shape (F,); got shape {found.shape}.")
-    return np.unique(found.astype(np.uint64))
+    return np.unique(found)
 
 
 def _numbered(rows: Labels) -> Labels:

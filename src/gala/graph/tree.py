@@ -12,10 +12,9 @@ from gala import _files
 from gala._kernels import trees
 from gala._types import Array, Floats, Ints
 from gala.errors import SettingError
-from gala.graph.constraints import Constraints
+from gala.graph.constraints import FORMAT, Constraints
 
-_FORMAT = 2  # 1 had no constraints
-_PREFIX = "constraints_"  # of the names of their arrays
+_PREFIX = "constraints_"  # of the names of the arrays of constraints
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +139,7 @@ class MergeTree:
         """
         constraints = {_PREFIX + name: array for name, array in self.constraints.to_arrays().items()}
         merges = {"n_leaves": self.n_leaves, "children": self.children, "priority": self.priority}
-        _files.write_archive(file, _FORMAT, merges | constraints)
+        _files.write_archive(file, FORMAT, merges | constraints)
 
     @classmethod
     def load(cls, file: _files.FileName) -> MergeTree:
@@ -151,7 +150,7 @@ class MergeTree:
         FileError
             If the file is missing, damaged, no merge tree, or from a newer version.
         """
-        return _files.read_archive(file, "a merge tree", _FORMAT, _from_arrays)
+        return _files.read_archive(file, "a merge tree", FORMAT, _from_arrays)
 
 
 def _from_arrays(arrays: Mapping[str, Array]) -> MergeTree:
