@@ -127,7 +127,7 @@ def fill_heap(state: State, threshold: float) -> None:
     n = 0
     for e in range(state.links.shape[0]):
         state.scores[e, LOW] = np.inf
-        if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold:
+        if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold and not state.frozen_contact[e]:
             state.heap_priority[n] = state.scores[e, PRIORITY]
             state.heap_key[n] = (int(state.scores[e, RANK]) << 32) | int(e)
             state.scores[e, LOW] = state.scores[e, PRIORITY]
@@ -144,7 +144,11 @@ def set_priority(state: State, e: int, priority: float, threshold: float) -> Non
     """Give contact `e` a new priority."""
     state.scores[e, PRIORITY] = priority
     scores = state.scores[e]
-    if priority < threshold and _is_less(priority, scores[RANK], scores[LOW], scores[LOW_RANK]):
+    if (
+        priority < threshold
+        and not state.frozen_contact[e]
+        and _is_less(priority, scores[RANK], scores[LOW], scores[LOW_RANK])
+    ):
         _push(state, e, threshold)
 
 
