@@ -116,8 +116,7 @@ class Constraints:
         Parameters
         ----------
         labels, exclusions : array of int, shape (M, ..., P)
-            The superpixels, and an image in which two voxels of one label are of two different objects, such as
-            the synapses, nuclei or seeds that an object has one of.
+            The superpixels, and an image whose labels, other than 0, each mark superpixels of different objects.
         mask, background, n_threads : optional
             As in `gala.graph.build.build_graph`.
 
