@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gala import evaluate as ev
-from gala.evaluate.contingency import count_overlaps
+from gala.graph.overlaps import count_overlaps
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ import pytest
 
 SIDE = int(os.environ.get("GALA_BENCH_SIZE", "256"))
 ROOT = Path(__file__).parents[1]
-ORDER = ("graph", "agglomerate", "learn", "evaluate", "models", "compile")  # of files, and so of the table
+# Of files, and so of the table.
+ORDER = ("graph", "agglomerate", "constraints", "learn", "evaluate", "models", "compile")
 FIGURES = pytest.StashKey[list]()
 
 

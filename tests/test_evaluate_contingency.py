@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive_evaluate as naive
 from gala import evaluate as ev
 from gala.errors import LabelError, ShapeError
-from gala.evaluate import contingency
-from gala.evaluate.contingency import count_overlaps
+from gala.graph import overlaps
 from gala.graph.labels import as_labels
+from gala.graph.overlaps import count_overlaps
 
 some = settings(deadline=None, max_examples=60)
 
@@ -75,7 +75,7 @@ def test_count_overlaps__never_depends_on_slabs_or_threads(monkeypatch, slab_siz
     rng = np.random.default_rng(0)
     seg, truth = rng.integers(0, 40, (2, 9, 10, 11))
     expected = count_overlaps(seg, truth)
-    monkeypatch.setattr(contingency, "_SLAB_SIZE", slab_size)
+    monkeypatch.setattr(overlaps, "_SLAB_SIZE", slab_size)
     assert_same_overlaps(count_overlaps(seg, truth, n_threads=n_threads), expected)
 
 
@@ -93,7 +93,7 @@ def test_count_overlaps__never_depends_on_type(dtype, truth_dtype):
 def test_count_overlaps__never_depends_on_memory_order(monkeypatch, slab_size):
     seg, truth = np.random.default_rng(0).integers(0, 9, (2, 6, 7, 8))
     expected = count_overlaps(seg, truth)
-    monkeypatch.setattr(contingency, "_SLAB_SIZE", slab_size)
+    monkeypatch.setattr(overlaps, "_SLAB_SIZE", slab_size)
     fixed = truth.copy()
     fixed.flags.writeable = False
     layouts = [

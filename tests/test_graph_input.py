@@ -242,6 +242,11 @@ def test_find__tells_high_labels_apart_whatever_their_type():
         build_graph(np.array([0, 2**64 - 1], dtype=np.uint64)).find(np.array([-1]))
 
 
+def test_labels__in_lists_keep_every_digit():
+    graph = build_graph([2**64 - 1, 2**63 + 1, 7])  # NumPy makes floats of these
+    assert graph.labels.tolist() == [7, 2**63 + 1, 2**64 - 1]
+
+
 def test_find__in_a_graph_without_regions_says_so():
     empty = build_graph([0, 0], background=0)
     with pytest.raises(LabelError, match="there are no regions, so none with label 3"):

@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from scipy.cluster import hierarchy
 
 from gala.errors import FileError, SettingError
+from gala.graph.constraints import Constraints
 from gala.graph.tree import MergeTree
 
 some = settings(deadline=None, max_examples=100)
@@ -224,14 +225,15 @@ def test_to_linkage__has_every_merge_and_joins_the_rest_at_infinity(tree):
 
 
 def same(a, b):
-    return a.n_leaves == b.n_leaves and all(
+    return (a.n_leaves, a.constraints) == (b.n_leaves, b.constraints) and all(
         getattr(a, name).tobytes() == getattr(b, name).tobytes() for name in ("children", "priority")
     )
 
 
 @pytest.fixture
 def tree():
-    return MergeTree(4, np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5, 0.25, 0.75]))
+    constraints = Constraints(must_link=[(1, 2)], exclusions=[(3, 1), (4, 1)], classes=[(5, 2)])
+    return MergeTree(4, np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5, 0.25, 0.75]), constraints)
 
 
 @given(forests())
@@ -333,10 +335,16 @@ def test_load__pickled_object_is_not_run(tmp_path):
     assert not tmp_path.joinpath("harm").exists()
 
 
+def test_load__of_the_first_format_has_no_constraints(tmp_path):
+    file = tmp_path / "tree.npz"
+    _npz(format=1, n_leaves=2, children=_children, priority=[0.5])(file)
+    assert same(MergeTree.load(file), MergeTree(2, _children, np.array([0.5])))
+
+
 def test_load__newer_format_is_refused_by_number(tmp_path):
     file = tmp_path / "tree.npz"
-    _npz(format=2, merges=np.arange(3))(file)
-    with pytest.raises(FileError, match=r"tree\.npz holds a merge tree of format 2; this version reads up to 1"):
+    _npz(format=3, merges=np.arange(3))(file)
+    with pytest.raises(FileError, match=r"tree\.npz holds a merge tree of format 3; this version reads up to 2"):
         MergeTree.load(file)
 
 
@@ -377,6 +385,7 @@ def test_save__that_is_killed_leaves_the_old_file(tree, tmp_path):
     script = """
 import os, signal, sys
 import numpy as np
+from gala.graph.constraints import Constraints
 from gala.graph.tree import MergeTree
 def half_a_file(stream, **_):
     stream.write(b"half")

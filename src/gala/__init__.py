@@ -16,6 +16,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
         "graph.build": ["build_graph"],
+        "graph.constraints": ["Constraints"],
         "graph.regions": ["RegionGraph"],
         "graph.tree": ["MergeTree"],
         "graph.voxels": ["map_labels"],
@@ -23,6 +24,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
 )
 
 __all__ = [
+    "Constraints",
     "MergeTree",
     "Rag",
     "RegionGraph",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
+import numpy as np
+
+from gala._types import Array
 from gala.errors import FileError
 
+T = TypeVar("T")
 FileName: TypeAlias = str | os.PathLike[str]
 
 
@@ -62,3 +66,25 @@ def replacing(fn: FileName) -> Iterator[Path]:
         raise FileError(f"{fn} was not written, and is as it was before: {reason}.") from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def write_archive(fn: FileName, version: int, arrays: Mapping[str, Any]) -> None:
+    """Write arrays, and the number of their format, to a NumPy archive (.npz) that takes the place of `fn`."""
+    with replacing(fn) as new, new.open("wb") as stream:
+        np.savez_compressed(stream, format=version, **arrays)
+
+
+def read_archive(fn: FileName, what: str, newest: int, make: Callable[[Mapping[str, Array]], T]) -> T:
+    """Return what `make` makes of the arrays that `write_archive` wrote, of a format up to `newest`.
+
+    Nothing in the file is ever executed. `what` it holds is named in errors.
+    """
+    path = existing_file(fn)
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            version = int(archive["format"])
+            if version <= newest:
+                return make(archive)
+    except Exception as error:  # there is no end to what a damaged archive leads to
+        raise FileError(f"{path} does not hold {what} that can be read: {error}.") from error
+    raise FileError(f"{path} holds {what} of format {version}; this version reads up to {newest}.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "ClassifierError",
+    "ConstraintError",
     "FeatureError",
     "FileError",
     "GalaError",
@@ -45,6 +46,10 @@ class ClassifierError(GalaError, ValueError):
 
 class PolicyError(GalaError, ValueError):
     """A merge priority function returned something that is not a priority."""
+
+
+class ConstraintError(GalaError, ValueError):
+    """Constraints contradict each other, or forbid what was asked for."""
 
 
 class SettingError(GalaError, ValueError):

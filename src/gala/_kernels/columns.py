@@ -21,6 +21,9 @@ PRIORITY = 0  # infinity never merges
 RANK = 1  # lowest of the contact's parts in the order of the graph's edges
 LOW, LOW_RANK = 2, 3  # of the contact's heap entry; infinity if it has none
 
+# Columns of `State.classes`, bit masks: no region that has a class merges with one that refuses it.
+HAS, REFUSES = 0, 1
+
 
 @inlined
 def key_of(u: int, v: int) -> np.uint64:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gala._kernels.columns import (
     END,
+    HAS,
     LAST_PART,
     LOW,
     LOW_RANK,
@@ -29,6 +30,7 @@ from gala._kernels.columns import (
     NEXT_PART,
     PRIORITY,
     RANK,
+    REFUSES,
     is_half_of,
     key_of,
 )
@@ -61,7 +63,7 @@ class State(NamedTuple):
     merge_priority: Floats  # (N - 1,)
     counters: Ints  # (6,)
     # What stops merges.
-    frozen_region: Bools  # (N,)
+    classes: Array  # (N, 2) uint64: columns HAS, REFUSES
     frozen_contact: Bools  # (E,)
     exclusions: Bags  # regions that have a label in common never merge
     # How columns are joined, as in graph.caches.Join.
@@ -120,7 +122,7 @@ def fill_heap(state: State, threshold: float) -> None:
     n = 0
     for e in range(state.links.shape[0]):
         state.scores[e, LOW] = np.inf
-        if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold:
+        if state.links[e, END] >= 0 and state.scores[e, PRIORITY] < threshold and not state.frozen_contact[e]:
             state.heap_priority[n] = state.scores[e, PRIORITY]
             state.heap_key[n] = (int(state.scores[e, RANK]) << 32) | int(e)
             state.scores[e, LOW] = state.scores[e, PRIORITY]
@@ -137,7 +139,11 @@ def set_priority(state: State, e: int, priority: float, threshold: float) -> Non
     """Give contact `e` a new priority."""
     state.scores[e, PRIORITY] = priority
     scores = state.scores[e]
-    if priority < threshold and _is_less(priority, scores[RANK], scores[LOW], scores[LOW_RANK]):
+    if (
+        priority < threshold
+        and not state.frozen_contact[e]
+        and _is_less(priority, scores[RANK], scores[LOW], scores[LOW_RANK])
+    ):
         _push(state, e, threshold)
 
 
@@ -172,10 +178,22 @@ def pop_edge(state: State, threshold: float) -> int:
 @pasted
 def may_merge(state: State, e: int) -> bool:
     """Tell whether no constraint keeps the regions of contact `e` apart."""
-    u, v = state.links[e, END], state.links[e, END + 1]
-    if state.frozen_region[u] or state.frozen_region[v] or state.frozen_contact[e]:
+    return not state.frozen_contact[e] and may_share(state, state.links[e, END], state.links[e, END + 1])
+
+
+@pasted
+def may_share(state: State, u: int, v: int) -> bool:
+    """Tell whether no constraint but that on their contact keeps two regions apart."""
+    if state.classes[u, HAS] & state.classes[v, REFUSES] != np.uint64(0):
         return False
     return not have_common_label(state.exclusions, u, v)
+
+
+@kernel
+def find_mergeable(state: State, edges: Ints, out: Bools) -> None:
+    """Tell of each contact in `edges`, shape (B,), whether it may merge, in `out`, shape (B,)."""
+    for i in range(edges.size):
+        out[i] = may_merge(state, edges[i])
 
 
 @pasted
@@ -205,7 +223,8 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     state.size[keep] += state.size[gone]
     pour(state.exclusions, keep, gone)
     _append(state.next_leaf, state.last_leaf, keep, gone)
-    state.frozen_region[keep] |= state.frozen_region[gone]
+    state.classes[keep, HAS] |= state.classes[gone, HAS]
+    state.classes[keep, REFUSES] |= state.classes[gone, REFUSES]
 
     # Dead keys cost less than their removal would: a fifth of the time of all merges.
     if 8 * (state.counters[N_KEYS] + state.degree[gone]) > 5 * state.table.shape[0]:
@@ -247,6 +266,17 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
             half = state.links[half >> 1, NEXT + (half & 1)]
     state.counters[N_TOUCHED] = n_touched
     return keep
+
+
+@kernel
+def merge_linked(state: State, leaves: Ints, groups: Ints, homes: Ints) -> None:
+    """Merge the leaves, shape (B,), of each group, shape (B,), in their order, at priority minus infinity.
+
+    ``homes``, one for each group, holds -1 before, and the regions that the groups are in afterwards.
+    """
+    for i in range(leaves.size):
+        home = homes[groups[i]]
+        homes[groups[i]] = leaves[i] if home < 0 else merge_regions(state, home, leaves[i], -np.inf, False)
 
 
 @pasted

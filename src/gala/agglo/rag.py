@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, reduce
+from operator import and_
 from typing import Any, Self
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from gala._types import ArrayLike, Floats, Labels
-from gala.agglo.inputs import fitting, normalized, with_oriented
+from gala._types import ArrayLike, Bools, Floats, Labels
+from gala.agglo.inputs import normalized, with_oriented
 from gala.agglo.learning import Learning
+from gala.engine.constrain import check_merge, constrain
 from gala.engine.policy import Policy, as_policy, boundary_mean
-from gala.engine.state import Constraints, overlap_bags
 from gala.errors import FeatureError, SettingError
 from gala.features.base import Declared, Null
 from gala.graph.build import build_graph
+from gala.graph.constraints import Constraints
 from gala.graph.tree import check_threshold
 from gala.graph.volume import check_volume
 
@@ -63,6 +65,8 @@ class Rag(Learning):
         Accepted and ignored: contacts are always exact.
     update_unchanged_edges : bool, optional
         After a merge, give a new priority to all contacts of the new region, not only to those both parts had.
+    constraints : Constraints, optional
+        What must merge, and what must not, beside exclusions and what is frozen.
     background : int, optional
         The label that is no region.
     spacing : sequence of float, shape (ndim,), optional
@@ -76,6 +80,8 @@ class Rag(Learning):
     ------
     ShapeError, LabelError, ImageError, SettingError, FeatureError
         See `gala.graph.build.build_graph`.
+    ConstraintError
+        If constraints contradict each other.
 
     Examples
     --------
@@ -104,6 +110,7 @@ class Rag(Learning):
         use_slow: bool = True,  # noqa: ARG002  # scripts pass it; contacts are always exact
         update_unchanged_edges: bool = False,
         *,
+        constraints: Constraints | None = None,
         background: int | None = None,
         spacing: Sequence[float] | None = None,
         random_state: int | np.random.Generator | None = None,
@@ -142,17 +149,12 @@ class Rag(Learning):
             channels=channels,
             n_threads=n_threads,
         )
-        constraints = Constraints.none(graph)
-        if exclusions is not None and np.size(exclusions):
-            labels = fitting(exclusions, volume.labels, "exclusions")
-            constraints = constraints._replace(exclusions=overlap_bags(graph, volume, labels, n_threads=n_threads))
         super().__init__(
             graph,
             policy,
             volume=volume,
             features=features,
             rescore="all" if update_unchanged_edges else "shared",
-            constraints=constraints,
             random=np.random.default_rng(random_state),
             n_threads=n_threads,
         )
@@ -164,12 +166,8 @@ class Rag(Learning):
         self.show_progress = show_progress
         if gt_vol is not None:
             self.set_ground_truth(gt_vol)
-        if isfrozennode is not None:
-            self.state.frozen_region[:] = [bool(isfrozennode(self, n)) for n in graph.labels.tolist()]
-        if isfrozenedge is not None:
-            self.state.frozen_contact[:] = [
-                bool(isfrozenedge(self, u, v)) for u, v in graph.labels[graph.edges].tolist()
-            ]
+        given_by = self._constraints_of(exclusions, isfrozennode, isfrozenedge)
+        constrain(self, reduce(and_, given_by, Constraints() if constraints is None else constraints))
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -237,11 +235,23 @@ class Rag(Learning):
             raise SettingError(f"stepsize must be 0 or more; got {stepsize}.")
         return self.agglomerate(np.inf, save_history, max_merges=stepsize)
 
-    def merge_nodes(self, n1: int, n2: int, merge_priority: float = 0.0) -> int:
+    def merge_nodes(self, n1: int, n2: int, merge_priority: float = 0.0, *, constraints: str = "obey") -> int:
         """Merge two regions, whatever the policy says, and return the number of the new one.
+
+        Parameters
+        ----------
+        n1, n2 : int
+            They need not touch.
+        merge_priority : float, optional
+            What the merge tree keeps as the priority of this merge.
+        constraints : {"obey", "ignore"}, optional
+            Whether to refuse a merge that constraints forbid. If they are ignored, they still hold for what the new
+            region meets later.
 
         Raises
         ------
+        ConstraintError
+            If constraints forbid the merge; it names the superpixels.
         LabelError
             If there never was such a region.
         KeyError
@@ -250,6 +260,10 @@ class Rag(Learning):
         u, v = self.region_of(n1), self.region_of(n2)
         if u == v:
             raise SettingError(f"two different regions can be merged; got {n1} twice.")
+        if constraints not in ("obey", "ignore"):
+            raise SettingError(f'constraints must be "obey" or "ignore"; got {constraints!r}.')
+        if constraints == "obey":
+            check_merge(self, n1, n2)
         return self.merge_regions(u, v, float(merge_priority))
 
     def get_segmentation(self, threshold: float | None = None) -> Labels:
@@ -268,6 +282,28 @@ class Rag(Learning):
         return self.paint(self.graph.labels, np.inf if threshold is None else threshold)
 
     # -- private -------------------------------------------------------------------------------------------------
+
+    def _constraints_of(
+        self,
+        exclusions: ArrayLike | None,
+        isfrozennode: Callable[[Any, int], Any] | None,
+        isfrozenedge: Callable[[Any, int, int], Any] | None,
+    ) -> Iterator[Constraints]:
+        """Yield the constraints in each of the historic arguments."""
+        volume, labels = self._need_volume(), self.graph.labels
+        if exclusions is not None and np.size(exclusions):
+            yield Constraints.from_exclusions(
+                volume.labels,
+                exclusions,
+                mask=volume.mask,
+                background=volume.background,
+                n_threads=self.n_threads,
+            )
+        if isfrozennode is not None:
+            yield Constraints(frozen=labels[_each(isfrozennode(self, n) for n in labels.tolist())])
+        if isfrozenedge is not None:
+            pairs = labels[self.graph.edges]
+            yield Constraints(cannot_link=pairs[_each(isfrozenedge(self, u, v) for u, v in pairs.tolist())])
 
     def _merge_in_steps(self, threshold: float, max_merges: int | None) -> None:
         """Merge, all at once, or so many merges at a time that a progress bar moves."""
@@ -300,3 +336,7 @@ class Rag(Learning):
         tree = self.tree
         pairs = [(u, v) for u, v in self.names[tree.children[before:]].tolist()]
         return pairs, tree.priority[before:].tolist(), evaluation
+
+
+def _each(answers: Iterable[Any]) -> Bools:
+    return np.fromiter(map(bool, answers), dtype=np.bool_)

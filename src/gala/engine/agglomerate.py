@@ -9,6 +9,7 @@ import numpy as np
 
 from gala.engine.policy import Policy
 from gala.engine.running import RunningGraph
+from gala.graph.constraints import Constraints
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 
@@ -19,6 +20,7 @@ def agglomerate(
     threshold: float = np.inf,
     *,
     rescore: str = "shared",
+    constraints: Constraints | None = None,
     random_state: int | np.random.Generator | None = None,
     n_threads: int | None = None,
 ) -> MergeTree:
@@ -35,6 +37,8 @@ def agglomerate(
         By default everything is merged that the policy does not give infinity; cut the tree later.
     rescore : {"shared", "all"}, optional
         Which contacts of a merged region are given a new priority: those that both parts had, or all.
+    constraints : Constraints, optional
+        What must merge, before everything else and at priority minus infinity, and what must not.
     random_state : int or numpy.random.Generator, optional
         For policies that draw random numbers.
     n_threads : int, optional
@@ -51,6 +55,8 @@ def agglomerate(
         If the policy returns NaN, or is no function of this kind.
     FeatureError
         If the graph does not keep what the policy needs.
+    LabelError
+        If constraints name superpixels that the graph does not have.
     SettingError
         If `threshold` is NaN, or `rescore` or `n_threads` is out of range.
 
@@ -72,7 +78,12 @@ def agglomerate(
     ([[0, 1], [2, 3]], [0.25, 0.5])
     """
     running = RunningGraph(
-        graph, policy, rescore=rescore, random=np.random.default_rng(random_state), n_threads=n_threads
+        graph,
+        policy,
+        rescore=rescore,
+        constraints=constraints,
+        random=np.random.default_rng(random_state),
+        n_threads=n_threads,
     )
     running.agglomerate(threshold)
     return running.tree

@@ -18,6 +18,7 @@ from gala._kernels.learning import Examples, Truths
 from gala._kernels.models import new_scratch
 from gala._types import Array, ArrayLike, Classifier, Floats, Ints
 from gala.classify.training import concatenate_data_elements, unique_learning_data_elements
+from gala.engine.constrain import may_merge
 from gala.engine.policy import as_policy, boundary_mean, classifier_probability, random_priority
 from gala.engine.running import RunningGraph
 from gala.engine.state import chain, copy_arrays, live_contacts, live_regions, overlap_bags
@@ -128,8 +129,7 @@ def learn_flat(g: RunningGraph, truths: Truths, feature_map: Null) -> TrainingSe
     X = g.describe(feature_map, contacts)
     examples = _room(len(contacts), X.shape[1], Schedule())
     learning.write_examples(g.state, truths, examples, contacts)
-    frozen = g.state.frozen_contact[contacts] | g.state.frozen_region[g.state.ends[contacts]].any(axis=1)
-    examples.y[frozen] = learning.KEEP_APART
+    examples.y[~may_merge(g, contacts)] = learning.KEEP_APART
     return TrainingSet(X, examples.y, examples.w, g.pairs_of(contacts))
 
 

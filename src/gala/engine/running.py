@@ -13,9 +13,9 @@ from gala._kernels.models import new_scratch
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, Floats, Ints
 from gala.engine.caches import HandWrittenCaches, declared_rows
+from gala.engine.constrain import constrain
 from gala.engine.policy import Compiled, Policy, as_policy, not_a_priority
 from gala.engine.state import (
-    Constraints,
     chain,
     contacts_of,
     copy_arrays,
@@ -29,6 +29,7 @@ from gala.errors import FeatureError, LabelError, SettingError
 from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
 from gala.graph.caches import ImageKind
+from gala.graph.constraints import Constraints
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import Volume
@@ -57,7 +58,7 @@ class RunningGraph:
     rescore : {"shared", "all"}
         Which contacts of a merged region are given a new priority: those that both parts had, or all.
     constraints : Constraints, optional
-        What must not merge.
+        What must merge, and what must not.
     random : numpy.random.Generator, optional
         Where random policies draw from.
     n_threads : int, optional
@@ -88,11 +89,14 @@ class RunningGraph:
         self.random = np.random.default_rng() if random is None else random
         self.n_threads = n_threads
         self.names: Array = np.arange(max(2 * graph.n_regions - 1, 0))
-        self.state = new_state(graph, Constraints.none(graph) if constraints is None else constraints)
+        self.state = new_state(graph)
+        self.constraints = Constraints()
         self._region_of = np.arange(2 * graph.n_regions)  # where each node lives
         self._scored = False
         self._lists: dict[str, VoxelLists] = {}
         self._caches = HandWrittenCaches()
+        if constraints is not None:
+            constrain(self, constraints)
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -115,7 +119,8 @@ class RunningGraph:
     def tree(self) -> MergeTree:
         """The merges made so far."""
         n = self.n_merges
-        return MergeTree(self.graph.n_regions, self.state.children[:n].copy(), self.state.merge_priority[:n].copy())
+        children, priority = self.state.children[:n].copy(), self.state.merge_priority[:n].copy()
+        return MergeTree(self.graph.n_regions, children, priority, self.constraints)
 
     @property
     def n_merges(self) -> int:
@@ -308,9 +313,10 @@ class RunningGraph:
         return int(self.names[self.graph.n_regions + self.n_merges - 1])
 
     def follow_merges(self) -> None:
-        """Note where the nodes live, after merges."""
+        """Note where the nodes live, after merges; caches of a hand-written manager are made anew when asked for."""
         regions = live_regions(self.state)
         self._region_of[self.state.node[regions]] = regions
+        self._caches = HandWrittenCaches()
 
     def check_priority(self, contact: int) -> None:
         """Raise PolicyError if a compiled loop stopped at `contact` because its priority was NaN."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,27 +11,18 @@ from gala._kernels.columns import END, LAST_PART, LOW_RANK, N_AT_BORDER, NEXT, R
 from gala._kernels.containers import Bags, new_table
 from gala._kernels.merge import State
 from gala._kernels.topology import N_CONTACT_COLUMNS, REGION_FIRST
-from gala._types import Array, Bools, Floats, Ints, Labels
-from gala.evaluate.contingency import count_overlaps
+from gala._types import Array, Floats, Ints, Labels
 from gala.graph.caches import Join
+from gala.graph.overlaps import volume_overlaps
 from gala.graph.regions import RegionGraph
 from gala.graph.volume import Volume
 
 Arrays = TypeVar("Arrays", State, Bags)
 
-
-class Constraints(NamedTuple):
-    """What keeps regions of a graph apart: regions and contacts that never merge, and labels to have alone."""
-
-    frozen_regions: Bools  # (N,)
-    frozen_contacts: Bools  # (E,)
-    exclusions: Bags  # of N regions
-
-    @classmethod
-    def none(cls, graph: RegionGraph) -> Constraints:
-        """Return constraints that allow everything."""
-        n, e = graph.n_regions, len(graph.edges)
-        return cls(np.zeros(n, dtype=np.bool_), np.zeros(e, dtype=np.bool_), empty_bags(n))
+# Classes that the engine gives beside those of constraints, which are bits 1 to 62. What is frozen refuses all
+# regions, and all refuse it.
+ORDINARY = np.uint64(1)
+FROZEN = np.uint64(1 << 63)
 
 
 def empty_bags(n_bags: int) -> Bags:
@@ -40,33 +31,31 @@ def empty_bags(n_bags: int) -> Bags:
     return Bags(np.full(n_bags, -1), nothing, nothing, np.empty(0), np.zeros(n_bags))
 
 
+def bags_of(n_bags: int, bag: Ints, label: Ints, amount: Floats) -> Bags:
+    """Return `n_bags` bags with some of each label, shape (P,), ordered by bag, then by label."""
+    head = np.full(n_bags, -1)
+    first_of, first = np.unique(bag, return_index=True)
+    head[first_of] = first
+    following = np.arange(1, len(label) + 1)
+    following[np.flatnonzero(np.diff(bag, append=-1))] = -1
+    total: Floats = np.bincount(bag, weights=amount, minlength=n_bags).astype(np.float64)
+    return Bags(head, following, label.astype(np.int64), amount.astype(np.float64), total)
+
+
 def overlap_bags(graph: RegionGraph, volume: Volume, other: Labels, *, n_threads: int | None = None) -> Bags:
     """Return the voxels that each region shares with each label of `other` but 0, in one bag a region.
 
     The labels in the bags are those of `other`, numbered in their order.
     """
-    keep = volume.mask
-    labels = volume.labels if keep is None else volume.labels[keep]
-    overlaps = count_overlaps(labels, other if keep is None else other[keep], n_threads=n_threads)
+    overlaps = volume_overlaps(volume, other, "labels", n_threads=n_threads)
     wanted = overlaps.truth_labels[overlaps.truth_index] != 0
-    seg_labels = overlaps.seg_labels[overlaps.seg_index]
-    if volume.background is not None:
-        wanted &= seg_labels != volume.background
-    regions = graph.find(seg_labels[wanted].astype(graph.labels.dtype))
-    order = np.lexsort((overlaps.truth_index[wanted], regions))
-    regions, label = regions[order], overlaps.truth_index[wanted][order].astype(np.int64)
-    amount = overlaps.counts[wanted][order].astype(np.float64)
-    head = np.full(graph.n_regions, -1)
-    first_of, first = np.unique(regions, return_index=True)
-    head[first_of] = first
-    following = np.arange(1, len(label) + 1)
-    following[np.flatnonzero(np.diff(regions, append=-1))] = -1
-    total: Floats = np.bincount(regions, weights=amount, minlength=graph.n_regions).astype(np.float64)
-    return Bags(head, following, label, amount, total)
+    regions = graph.find(overlaps.seg_labels[overlaps.seg_index[wanted]].astype(graph.labels.dtype))
+    # Regions are numbered in the order of their labels, as overlaps are.
+    return bags_of(graph.n_regions, regions, overlaps.truth_index[wanted], overlaps.counts[wanted])
 
 
-def new_state(graph: RegionGraph, constraints: Constraints) -> State:
-    """Return the state before the first merge; every priority is infinity.
+def new_state(graph: RegionGraph) -> State:
+    """Return the state before the first merge, without constraints; every priority is infinity.
 
     The last column of the region rows is the number of voxels at the border of the volume.
     """
@@ -90,9 +79,9 @@ def new_state(graph: RegionGraph, constraints: Constraints) -> State:
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
         counters=counters,
-        frozen_region=constraints.frozen_regions.copy(),
-        frozen_contact=constraints.frozen_contacts.copy(),
-        exclusions=copy_arrays(constraints.exclusions),
+        classes=np.tile(np.array([ORDINARY, FROZEN], dtype=np.uint64), (n, 1)),
+        frozen_contact=np.zeros(e, dtype=np.bool_),
+        exclusions=empty_bags(n),
         region_joins=np.array([*graph.region_spec.joins, Join.SUM], dtype=np.int64),
         contact_joins=np.array(graph.contact_spec.joins, dtype=np.int64),
         next_leaf=np.full(n, -1, dtype=ints),

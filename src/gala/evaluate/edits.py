@@ -6,8 +6,9 @@ import numpy as np
 
 from gala._types import Array, ArrayLike, Labels
 from gala.errors import SettingError
-from gala.evaluate.contingency import LabelTable, Overlaps, Table, contingency_table, overlaps_of
+from gala.evaluate.contingency import LabelTable, Table, contingency_table, overlaps_of
 from gala.graph.labels import as_labels
+from gala.graph.overlaps import Overlaps
 from gala.graph.voxels import map_labels
 
 

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gala._types import ArrayLike, Floats, Labels
-from gala.evaluate.contingency import LabelTable, Overlaps, Table, overlaps_of, totals
+from gala.evaluate.contingency import LabelTable, Table, overlaps_of
+from gala.graph.overlaps import Overlaps, totals
 
 
 class VITables(NamedTuple):

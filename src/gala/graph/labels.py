@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 from gala._types import Array, ArrayLike, Bools, Labels
@@ -38,6 +40,8 @@ def as_labels(array: ArrayLike, name: str, *, allow_empty: bool = False) -> Labe
     array([[0, 2]])
     """
     labels = np.asarray(array)
+    if labels.dtype.kind == "f" and not isinstance(array, np.ndarray):
+        labels = _exact(array, labels)
     if labels.ndim == 0:
         raise ShapeError(f"{name} must be an array of labels, with one dimension or more; got {array!r}.")
     if labels.dtype.kind not in "buif":
@@ -53,6 +57,13 @@ def as_labels(array: ArrayLike, name: str, *, allow_empty: bool = False) -> Labe
     if labels.dtype.kind == "b":
         return labels.view(np.uint8)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def _exact(given: ArrayLike, labels: Array) -> Array:
+    """Return labels given as Python numbers as they are: NumPy makes floats of those from 2**63 on and smaller ones."""
+    exact = np.asarray(given, dtype=object)
+    whole = all(isinstance(value, numbers.Integral) and 0 <= int(value) < 2**64 for value in exact.flat)
+    return exact.astype(np.uint64) if whole and exact.size else labels
 
 
 def _whole(labels: Array, name: str) -> Labels:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from gala import _files
 from gala._kernels import trees
 from gala._types import Array, Floats, Ints
-from gala.errors import FileError, SettingError
+from gala.errors import SettingError
+from gala.graph.constraints import FORMAT, Constraints
 
-_FORMAT = 1
+_PREFIX = "constraints_"  # of the names of the arrays of constraints
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,9 @@ class MergeTree:
     children : array of int64, shape (M, 2)
         The nodes that each merge joins, the lower one first.
     priority : array of float64, shape (M,)
-        What the policy gave each merge when it was made.
+        What the policy gave each merge when it was made; minus infinity for those that a constraint asked for.
+    constraints : Constraints, optional
+        What the merges were made under.
 
     Examples
     --------
@@ -43,6 +47,7 @@ class MergeTree:
     n_leaves: int
     children: Ints
     priority: Floats
+    constraints: Constraints = field(default_factory=Constraints)
 
     def __post_init__(self) -> None:
         children = np.ascontiguousarray(self.children, dtype=np.int64)
@@ -132,10 +137,9 @@ class MergeTree:
         FileError
             If the file cannot be written.
         """
-        with _files.replacing(file) as new, new.open("wb") as stream:
-            np.savez_compressed(
-                stream, format=_FORMAT, n_leaves=self.n_leaves, children=self.children, priority=self.priority
-            )
+        constraints = {_PREFIX + name: array for name, array in self.constraints.to_arrays().items()}
+        merges = {"n_leaves": self.n_leaves, "children": self.children, "priority": self.priority}
+        _files.write_archive(file, FORMAT, merges | constraints)
 
     @classmethod
     def load(cls, file: _files.FileName) -> MergeTree:
@@ -146,15 +150,15 @@ class MergeTree:
         FileError
             If the file is missing, damaged, no merge tree, or from a newer version.
         """
-        path = _files.existing_file(file)
-        try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                version = int(archive["format"])
-                if version <= _FORMAT:
-                    return cls(int(archive["n_leaves"]), archive["children"], archive["priority"])
-        except Exception as error:  # there is no end to what a damaged archive leads to
-            raise FileError(f"{path} does not hold a merge tree that can be read: {error}.") from error
-        raise FileError(f"{path} holds a merge tree of format {version}; this version reads up to {_FORMAT}.")
+        return _files.read_archive(file, "a merge tree", FORMAT, _from_arrays)
+
+
+def _from_arrays(arrays: Mapping[str, Array]) -> MergeTree:
+    merges = int(arrays["n_leaves"]), arrays["children"], arrays["priority"]
+    if int(arrays["format"]) == 1:
+        return MergeTree(*merges)
+    named = {name.removeprefix(_PREFIX): arrays[name] for name in arrays if name.startswith(_PREFIX)}
+    return MergeTree(*merges, Constraints.from_arrays(named))
 
 
 def _is_forest(n_leaves: int, children: Ints, priority: Floats) -> bool:
