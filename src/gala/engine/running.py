@@ -241,8 +241,14 @@ class RunningGraph:
                 self.merge_contact(contact, limit)
             return
         room = np.empty(compiled.n_features), new_scratch(compiled.model)
-        wrong = merge.agglomerate(self.state, compiled.program, compiled.model, limit, stop, self.rescore_all, *room)
-        self.follow_merges()
+        program, model = compiled.program, compiled.model
+        try:
+            wrong = merge.agglomerate(self.state, program, model, limit, stop, self.rescore_all, *room)
+        except Exception:  # raised by a user's kernel: the merges made stay, what was not scored again is later
+            self._scored = False
+            raise
+        finally:
+            self.follow_merges()
         self.check_priority(wrong)
 
     def priorities(self) -> Floats:
@@ -333,9 +339,7 @@ class RunningGraph:
 
     def _new_priorities(self, contacts: Ints) -> Floats:
         compiled = self.policy.compiled(self.graph)
-        if compiled is None:
-            return self.policy(self, self.pairs_of(contacts))
-        priorities = self.score(compiled, contacts)
+        priorities = self.policy(self, self.pairs_of(contacts)) if compiled is None else self.score(compiled, contacts)
         nan = np.flatnonzero(np.isnan(priorities))
         self.check_priority(int(contacts[nan[0]]) if len(nan) else -1)
         return priorities

@@ -2,6 +2,6 @@
 
 import lazy_loader
 
-_families = ["contact", "convex_hull", "histogram", "moments", "orientation", "squiggliness"]
+_families = ["contact", "convex_hull", "extrema", "histogram", "moments", "orientation", "squiggliness"]
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", *_families])
