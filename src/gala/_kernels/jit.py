@@ -92,7 +92,6 @@ def user_row_kernel(function: Callable[..., None]) -> Any:
         return function
     is_compiled = isinstance(function, Dispatcher)
     compiled: Any = function if is_compiled else njit(nogil=True, error_model="numpy")(function)
-    compiled.compile(_row_signature)
     if compiled.get_compile_result(_row_signature).signature.return_type != types.none:
         raise TypeError("it returns a value")
     return compiled
@@ -170,7 +169,6 @@ def _callable(functions: Sequence[Callable[..., None]], signature: Any) -> Any:
 def _address(function: Any, signature: Any) -> int:
     """Return where the machine code of a Numba function for one signature is."""
     if function not in _addresses:
-        function.compile(signature)
         compiled = function.get_compile_result(signature)
         _addresses[function] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     return _addresses[function]

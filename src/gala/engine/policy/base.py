@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from gala._kernels.models import Model
 from gala._kernels.program import Program
 from gala._types import Array, ArrayLike, Floats
-from gala.errors import PolicyError
+from gala.errors import PolicyError, SettingError
 from gala.features.base import Null
 from gala.graph.regions import RegionGraph
 
@@ -63,15 +64,26 @@ class CallablePolicy:
         """Return None: this policy must be called."""
         return None
 
+    def with_settings(self, **settings: Any) -> CallablePolicy:
+        """Return the policy that differs from this one in the settings given.
+
+        Raises
+        ------
+        SettingError
+            If it has no such setting.
+        """
+        raise SettingError(f"{self!r} has no settings; got {', '.join(settings)}.")
+
 
 class FunctionPolicy(CallablePolicy):
     """A policy that is a function of the running graph and edges: ``function(g, edges) -> priorities``."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.function = function
+        self.name = getattr(function, "__name__", str(function)) if name is None else name
 
     def __repr__(self) -> str:
-        return f"<policy {getattr(self.function, '__name__', self.function)!s}>"
+        return f"<policy {self.name}>"
 
     def _priorities(self, g: RunningGraph, edges: Array) -> Floats:
         if len(edges) == 0:
@@ -108,6 +120,8 @@ def as_policy(function: Any) -> Policy:
     """
     if isinstance(function, CallablePolicy):
         return function
+    if isinstance(function, partial) and isinstance(function.func, CallablePolicy) and not function.args:
+        return function.func.with_settings(**function.keywords)
     if not callable(function):
         raise PolicyError(
             f"a merge priority function must be callable, as f(g, u, v) or f(g, edges); got {function!r}."

@@ -140,4 +140,4 @@ boundary_mean_plus_sem = adjustable("boundary_mean_plus_sem", _boundary_mean_plu
 boundary_sum = adjustable("boundary_sum", _boundary_sum)
 boundary_min = adjustable("boundary_min", _boundary_min)
 boundary_max = adjustable("boundary_max", _boundary_max)
-boundary_median = FunctionPolicy(_median)
+boundary_median = FunctionPolicy(_median, "boundary_median")

@@ -90,4 +90,4 @@ def _random(g: RunningGraph, edges: Array) -> Floats:
     return g.random.random(len(edges))
 
 
-random_priority = FunctionPolicy(_random)
+random_priority = FunctionPolicy(_random, "random_priority")

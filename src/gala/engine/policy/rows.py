@@ -69,7 +69,7 @@ class RowPolicy(CallablePolicy):
 
         With settings alone, return the policy that has them, such as ``boundary_mean(channel=1)``.
         """
-        policy = self._with(settings) if settings else self
+        policy = self.with_settings(**settings) if settings else self
         return policy if g is None else CallablePolicy.__call__(policy, g, where, v)  # type: ignore[arg-type]  # either
 
     def __repr__(self) -> str:
@@ -81,6 +81,21 @@ class RowPolicy(CallablePolicy):
             return Compiled(self._added(_nothing(), "steps", graph), identity(), 1)
         before = self.after.compiled(graph)
         return before and before._replace(program=self._added(before.program, "finish", graph))
+
+    def with_settings(self, **settings: Any) -> RowPolicy:
+        """Return the policy that differs from the default one in the settings given.
+
+        Raises
+        ------
+        SettingError
+            If it has no such setting, or a value is out of range.
+        """
+        known = [] if self.make is None else list(inspect.signature(self.make).parameters)
+        unknown = [name for name in settings if name not in known]
+        if self.make is None or unknown:
+            has = f"the settings {', '.join(known)}" if known else "no settings"
+            raise SettingError(f"policy {self.name} has {has}; got {', '.join(unknown)}.")
+        return adjustable(self.name.partition("(")[0], self.make, **settings)
 
     def _priorities(self, g: RunningGraph, edges: Array) -> Floats:
         contacts = g.find_contacts(edges)
@@ -119,14 +134,6 @@ class RowPolicy(CallablePolicy):
             f"policy {self.name} needs the columns {', '.join(self.columns)}, and the graph keeps "
             f"{', '.join(graph.contact_spec.names)}. Build the graph with {self.name}.needs among its features."
         )
-
-    def _with(self, settings: dict[str, Any]) -> RowPolicy:
-        known = [] if self.make is None else list(inspect.signature(self.make).parameters)
-        unknown = [name for name in settings if name not in known]
-        if self.make is None or unknown:
-            has = f"the settings {', '.join(known)}" if known else "no settings"
-            raise SettingError(f"policy {self.name} has {has}; got {', '.join(unknown)}.")
-        return adjustable(self.name.partition("(")[0], self.make, **settings)
 
 
 def _nothing() -> Program:
@@ -201,10 +208,19 @@ def row_policy(
     manager = Null() if needs is None else needs
     if not isinstance(manager, Null):
         raise PolicyError(f"needs must be a feature manager from gala.features; got {needs!r}.")
-    if isinstance(columns, str):
-        raise PolicyError(f"columns must be a list of names; got the text {columns!r}.")
+    if isinstance(columns, str) or not all(isinstance(column, str) for column in columns):
+        raise PolicyError(f"columns must be a list of names; got {columns!r}.")
+    if not callable(numbers):
+        numbers = _checked_numbers(numbers)
     before = None if after is None else as_policy(after)
     return RowPolicy(name, checked_kernel(kernel, name), manager, columns, numbers=numbers, after=before)
+
+
+def _checked_numbers(numbers: Any) -> list[float]:
+    try:
+        return [float(number) for number in numbers]
+    except (TypeError, ValueError):
+        raise PolicyError(f"numbers must be a list of numbers, or a function of the graph; got {numbers!r}.") from None
 
 
 def checked_kernel(kernel: Any, name: str) -> RowKernel:
@@ -215,9 +231,10 @@ def checked_kernel(kernel: Any, name: str) -> RowKernel:
     PolicyError
         If it is not one.
     """
-    if not callable(kernel):
-        raise PolicyError(f"a row kernel must be a function of {_ARGUMENTS}; got {kernel!r}.")
-    taken = inspect.signature(kernel).parameters.values()
+    try:
+        taken = inspect.signature(kernel).parameters.values()
+    except (TypeError, ValueError):  # it cannot be called, or does not tell how
+        raise PolicyError(f"a row kernel must be a function of {_ARGUMENTS}; got {kernel!r}.") from None
     by_place = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(by_place) != 5 or len(taken) != 5:
         names = ", ".join(str(p) for p in taken)
