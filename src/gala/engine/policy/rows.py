@@ -242,7 +242,8 @@ def checked_kernel(kernel: Any, name: str) -> RowKernel:
     try:
         compiled: RowKernel = user_row_kernel(kernel)
     except Exception as error:  # Numba raises many kinds
-        reason = " ".join(str(error).split())
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.startswith("Failed in ")), type(error).__name__)
         raise PolicyError(
             f"row kernel {name} must compile for five float64 arrays, {_ARGUMENTS}, and return nothing; Numba says: "
             f"{reason}"
