@@ -16,7 +16,7 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -m slow
 
 # The kernels as plain Python, so that coverage sees their lines.
-KERNEL_TESTS := $(addprefix tests/test_, kernels.py laws.py graph.py tree.py engine.py learn.py policy.py models.py \
+KERNEL_TESTS := $(addprefix tests/test_, kernels.py laws.py graph.py tree.py engine.py learn.py policy.py policies.py models.py \
 	evaluate_contingency.py)
 coverage: $(VENV)/installed-test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n auto -m "not slow and not compiled" \

@@ -142,6 +142,7 @@ def test_quantile__is_right_to_a_bin(volume, q, nbins):
         assert exact - 1 / nbins - 1e-9 <= policy(g, u, v) <= near + 1 / nbins + 1e-9
 
 
+@pytest.mark.compiled
 def test_quantile__of_the_example_is_near_the_median(example_boundaries):
     labels, image = example_boundaries
     policy = boundary_quantile(0.5)
