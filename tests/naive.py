@@ -173,8 +173,19 @@ def orientation(u, v, contact):
     return features(u), features(v), features(contact), np.array(difference)
 
 
+def extrema(u, v, contact, *, oriented):
+    """Return the four parts of the lowest and highest values of a pair."""
+    del oriented  # the channels are already chosen
+
+    def features(voxels):
+        return np.array([f(x.tolist(), default=0.0) for x in voxels.values.T for f in (min, max)])
+
+    return features(u), features(v), features(contact), np.abs(features(u) - features(v))
+
+
 FEATURES = {  # by name of the manager
     "contact": contact,
+    "extrema": extrema,
     "histogram": histogram,
     "moments": moments,
     "orientation": orientation,

@@ -43,6 +43,7 @@ _made = {
         compute_histogram=st.booleans(),
         use_neuroproof=st.booleans(),
     ),
+    "extrema": lambda kind: st.builds(kind, oriented=st.booleans()),
 }
 
 

@@ -45,7 +45,7 @@ class ClassifierError(GalaError, ValueError):
 
 
 class PolicyError(GalaError, ValueError):
-    """A merge priority function returned something that is not a priority."""
+    """A merge priority function cannot be one, or returned something that is not a priority."""
 
 
 class ConstraintError(GalaError, ValueError):

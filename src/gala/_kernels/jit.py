@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 from numba.core import cgutils
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
 from gala._types import Floats, Ints
@@ -78,6 +79,22 @@ def row_kernels(functions: Sequence[Callable[..., None]]) -> Any:
 def gather_kernels(functions: Sequence[Callable[..., None]]) -> Any:
     """Return gather kernels as compiled loops take them, for `call_gather`."""
     return _callable(functions, _gather_signature)
+
+
+def joined_kernels(kernels: Any, others: Any) -> Any:
+    """Return what `row_kernels` made of some kernels and of others as one."""
+    return kernels + others if isinstance(kernels, tuple) else np.concatenate([kernels, others])
+
+
+def user_row_kernel(function: Callable[..., None]) -> Any:
+    """Return a user's row kernel, compiled for its signature; what Numba says against it is raised."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
+        return function
+    is_compiled = isinstance(function, Dispatcher)
+    compiled: Any = function if is_compiled else njit(nogil=True, error_model="numpy")(function)
+    if compiled.get_compile_result(_row_signature).signature.return_type != types.none:
+        raise TypeError("it returns a value")
+    return compiled
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
@@ -152,7 +169,6 @@ def _callable(functions: Sequence[Callable[..., None]], signature: Any) -> Any:
 def _address(function: Any, signature: Any) -> int:
     """Return where the machine code of a Numba function for one signature is."""
     if function not in _addresses:
-        function.compile(signature)
         compiled = function.get_compile_result(signature)
         _addresses[function] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     return _addresses[function]

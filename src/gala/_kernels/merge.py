@@ -37,7 +37,7 @@ from gala._kernels.columns import (
 from gala._kernels.containers import Bags, clear_table, have_common_label, is_free, new_table, pour, slot_of, value_at
 from gala._kernels.jit import inlined, kernel, pasted
 from gala._kernels.models import Model, score
-from gala._kernels.program import Program, describe
+from gala._kernels.program import Program, describe, finish
 from gala._kernels.rows import join_row
 from gala._kernels.topology import BORDER, refresh_pair
 from gala._types import Array, Bools, Floats, Ints
@@ -298,6 +298,16 @@ def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
     describe(program, state.region_rows, state.contact_rows, small, large, e, out)
 
 
+@pasted
+def priority_of(state: State, program: Program, model: Model, e: int, x: Floats, scratch: Array) -> float:
+    """Return the priority of contact `e`; `x`, shape (F,), and `scratch` are room for its features and the model."""
+    small, large = order_pair(state, e)
+    describe(program, state.region_rows, state.contact_rows, small, large, e, x)
+    x[0] = score(model, x, scratch)
+    finish(program, state.region_rows, state.contact_rows, small, large, e, x)
+    return float(x[0])
+
+
 @kernel
 def describe_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
     """Write the features of each contact in `edges`, shape (B,), to `out`, shape (B, F)."""
@@ -328,8 +338,7 @@ def agglomerate(
         merge_edge(state, e, rescore_all)
         for i in range(state.counters[N_TOUCHED]):
             touched = state.touched[i]
-            describe_edge(state, program, touched, x)
-            priority = score(model, x, scratch)
+            priority = priority_of(state, program, model, touched, x, scratch)
             if np.isnan(priority):
                 return int(touched)
             set_priority(state, touched, priority, threshold)
@@ -342,8 +351,15 @@ def score_edges(
 ) -> None:
     """Write the priority of each contact in `edges`, shape (B,), to `out`, shape (B,)."""
     for i in range(edges.size):
-        describe_edge(state, program, edges[i], x)
-        out[i] = score(model, x, scratch)
+        out[i] = priority_of(state, program, model, edges[i], x, scratch)
+
+
+@kernel
+def finish_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
+    """Rewrite the priorities `out`, shape (B,), of the contacts in `edges`, shape (B,)."""
+    for i in range(edges.size):
+        small, large = order_pair(state, edges[i])
+        finish(program, state.region_rows, state.contact_rows, small, large, edges[i], out[i : i + 1])
 
 
 # -- private: lists of contacts ---------------------------------------------------------------------------------------

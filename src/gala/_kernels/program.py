@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gala._kernels.jit import call_row, pasted
 from gala._types import Floats, Ints
 
@@ -22,13 +24,15 @@ class Program(NamedTuple):
     """Row kernels, and S steps that each run one on some columns of the cache rows.
 
     A step is the index of its kernel, its part, then the first, and the one after the last, of its columns of
-    region rows, columns of contact rows, outputs, and parameters.
+    region rows, columns of contact rows, outputs, and parameters. Finishing steps are run once a model has made a
+    priority of what the others wrote; each may rewrite the priority, which is their only output.
     """
 
     kernels: Any  # made by jit.row_kernels
     steps: Ints  # (S, 10)
     params: Floats  # (P,)
     reads_topology: bool = False  # see gala._kernels.topology
+    finish: Ints = np.empty((0, 10), dtype=np.int64)  # (T, 10)
 
 
 @pasted
@@ -37,7 +41,20 @@ def describe(program: Any, regions: Floats, contacts: Floats, small: int, large:
 
     The pair is given as two rows of `regions`, shape (N, A), and one of `contacts`, shape (E, B).
     """
-    steps = program.steps
+    _run(program, program.steps, regions, contacts, small, large, edge, out)
+
+
+@pasted
+def finish(program: Any, regions: Floats, contacts: Floats, small: int, large: int, edge: int, out: Floats) -> None:
+    """Rewrite the priority of a pair, ``out[0]``; NaN stays, so that what follows does not hide it."""
+    if program.finish.shape[0] > 0 and not np.isnan(out[0]):
+        _run(program, program.finish, regions, contacts, small, large, edge, out)
+
+
+@pasted
+def _run(
+    program: Any, steps: Ints, regions: Floats, contacts: Floats, small: int, large: int, edge: int, out: Floats
+) -> None:
     for s in range(steps.shape[0]):
         u = small if steps[s, 1] != 1 else large
         v = large if steps[s, 1] != 0 else small

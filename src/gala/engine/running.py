@@ -276,8 +276,14 @@ class RunningGraph:
         if compiled.program.reads_topology:
             self.keep_topology()
         room = np.empty(compiled.n_features), new_scratch(compiled.model)
-        wrong = merge.agglomerate(self.state, compiled.program, compiled.model, limit, stop, self.rescore_all, *room)
-        self.follow_merges()
+        program, model = compiled.program, compiled.model
+        try:
+            wrong = merge.agglomerate(self.state, program, model, limit, stop, self.rescore_all, *room)
+        except Exception:  # raised by a user's kernel: the merges made stay, what was not scored again is later
+            self._scored = False
+            raise
+        finally:
+            self.follow_merges()
         self.check_priority(wrong)
 
     def priorities(self) -> Floats:
@@ -369,9 +375,7 @@ class RunningGraph:
 
     def _new_priorities(self, contacts: Ints) -> Floats:
         compiled = self.policy.compiled(self.graph)
-        if compiled is None:
-            return self.policy(self, self.pairs_of(contacts))
-        priorities = self.score(compiled, contacts)
+        priorities = self.policy(self, self.pairs_of(contacts)) if compiled is None else self.score(compiled, contacts)
         nan = np.flatnonzero(np.isnan(priorities))
         self.check_priority(int(contacts[nan[0]]) if len(nan) else -1)
         return priorities

@@ -2,6 +2,16 @@
 
 import lazy_loader
 
-_families = ["contact", "convex_hull", "graph", "histogram", "inclusion", "moments", "orientation", "squiggliness"]
+_families = [
+    "contact",
+    "convex_hull",
+    "extrema",
+    "graph",
+    "histogram",
+    "inclusion",
+    "moments",
+    "orientation",
+    "squiggliness",
+]
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", "topology", *_families])

@@ -52,7 +52,7 @@ def _total(row: Floats, first: int, n_bins: int) -> float:
 
 
 @inlined
-def _percentile(params: Floats, row: Floats, first: int, fraction: float) -> float:
+def percentile(params: Floats, row: Floats, first: int, fraction: float) -> float:
     """Return the lowest value below which lies `fraction` of the histogram that starts at column `first`."""
     n_bins = int(params[0])
     total = _total(row, first, n_bins)
@@ -83,7 +83,7 @@ def _node(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> No
                 out[k] = u[b] / total
                 k += 1
         for i in range(fractions.size):
-            out[k] = _percentile(params, u, first, fractions[i])
+            out[k] = percentile(params, u, first, fractions[i])
             k += 1
 
 
@@ -225,17 +225,30 @@ def _layout(
     percentiles = [[f"{stem} percentile {fraction}" for fraction in fractions] for stem in stems]
     names = [(shares if has_shares else []) + own for shares, own in zip(columns, percentiles, strict=True)]
     features = tuple(name for channel in names for name in channel)
-    numbers = [nbins, len(stems), has_shares, minval, maxval, nbins / (maxval - minval)]
-    edges = np.linspace(minval, maxval, nbins + 1)
     return Layout(
         spec=CacheSpec.sums(*(name for channel in columns for name in channel)),
-        params=np.array([*numbers, *edges[:-1], np.inf, *fractions], dtype=float),
+        params=parameters_of_bins(nbins, minval, maxval, fractions, n_channels=len(stems), has_shares=has_shares),
         region_channels=chosen.region,
         contact_channels=chosen.contact,
         node_names=features,
         edge_names=features,
         difference_names=tuple(f"{stem} divergence" for stem in stems) if has_difference else (),
     )
+
+
+def parameters_of_bins(
+    nbins: int,
+    minval: float,
+    maxval: float,
+    fractions: Sequence[float],
+    *,
+    n_channels: int = 1,
+    has_shares: bool = False,
+) -> Floats:
+    """Return what the kernels get, `percentile` among them: bins, then the fractions of percentiles."""
+    numbers = [nbins, n_channels, has_shares, minval, maxval, nbins / (maxval - minval)]
+    edges = np.linspace(minval, maxval, nbins + 1)
+    return np.array([*numbers, *edges[:-1], np.inf, *fractions], dtype=float)
 
 
 def _checked_range(minval: float, maxval: float, nbins: int) -> tuple[float, float]:

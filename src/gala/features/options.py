@@ -1,7 +1,9 @@
-"""What the options of feature managers have in common: channels to read, and whole numbers."""
+"""What the options of feature managers and policies have in common: channels to read, and numbers."""
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,3 +55,37 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, (int, float, np.integer, np.floating)) and float(value).is_integer() and value >= 1:
         return int(value)
     raise SettingError(f"{name} must be a whole number, 1 or more; got {value!r}.")
+
+
+def channel_number(channel: object) -> int:
+    """Return the number of a channel.
+
+    Raises
+    ------
+    SettingError
+        If it is not a whole number, 0 or more.
+    """
+    try:
+        number = operator.index(channel)  # type: ignore[arg-type]  # raises for others
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise SettingError(f"channel must be the number of a channel, 0 or more; got {channel!r}.")
+    return number
+
+
+def finite_number(value: object, name: str) -> float:
+    """Return the option `name` as a float.
+
+    Raises
+    ------
+    SettingError
+        If it is not a finite number.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]  # raises for others
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SettingError(f"{name} must be a finite number; got {value!r}.")
+    return number
