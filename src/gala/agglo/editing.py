@@ -10,7 +10,6 @@ from gala.engine.constrain import check_merge
 from gala.engine.editable import EditableGraph
 from gala.engine.edits import Edit, perform
 from gala.errors import LabelError, SettingError
-from gala.graph.tree import check_threshold
 
 
 class Editing(Learning, EditableGraph):
@@ -51,9 +50,9 @@ class Editing(Learning, EditableGraph):
             raise SettingError(f'constraints must be "obey" or "ignore"; got {constraints!r}.')
         if constraints == "obey":
             check_merge(self, n1, n2)
-        a, b = self.graph.labels[[u, v]].tolist()  # a region lives where one of its leaves does
+        a, b = self.graph.labels[[u, v]]  # a region lives where one of its leaves does
         new = self.merge_regions(u, v, float(merge_priority))
-        arguments = {"a": a, "b": b, "priority": float(merge_priority), "constraints": constraints}
+        arguments = {"a": a, "b": b, "priority": merge_priority, "constraints": constraints}
         self.edit_log = (*self.edit_log, Edit("merge", arguments))
         return new
 
@@ -100,7 +99,7 @@ class Editing(Learning, EditableGraph):
         if node < 0:
             raise LabelError(f"region {tree_node} is one that the graph was made from: there is no merge to undo.")
         tree = self.tree
-        a, b = (int(self.graph.labels[tree.leaves_of(child)[0]]) for child in tree.children[node])
+        a, b = (self.graph.labels[tree.leaves_of(child)[0]] for child in tree.children[node])
         return self._edit("undo", a=a, b=b)
 
     def separate_fragments(self, f0: int, f1: int) -> list[int]:
@@ -114,26 +113,26 @@ class Editing(Learning, EditableGraph):
         LabelError
             If the graph was not made from such regions.
         """
-        return self._edit("separate", a=int(f0), b=int(f1))
+        return self._edit("separate", a=f0, b=f1)
 
     def split_node(self, u: int, n: int = 2) -> list[int]:
         """Split region `u` into `n` by normalized cuts; return the new regions. See `gala.engine.editing.Editing`."""
-        return self._edit("split", region=int(self.graph.labels[self.region_of(u)]), n=int(n))
+        return self._edit("split", region=self.graph.labels[self.region_of(u)], n=n)
 
     def split_by_seeds(self, seeds: Sequence[Sequence[int]]) -> list[int]:
         """Split a region by groups of the regions that the graph was made from; return the new regions.
 
         See `gala.engine.editing.Editing.split_by_seeds`.
         """
-        return self._edit("split_by_seeds", seeds=[[int(label) for label in group] for group in seeds])
+        return self._edit("split_by_seeds", seeds=seeds)
 
     def reagglomerate(self, threshold: float, regions: Sequence[int] = ()) -> list[int]:
         """Agglomerate what `separate_fragments` left, and `regions`, among themselves; return what they become.
 
         See `gala.engine.editing.Editing.reagglomerate`.
         """
-        labels = [int(self.graph.labels[self.region_of(n)]) for n in regions]
-        return self._edit("reagglomerate", threshold=check_threshold(threshold), regions=labels)
+        labels = [self.graph.labels[self.region_of(n)] for n in regions]
+        return self._edit("reagglomerate", threshold=threshold, regions=labels)
 
     def replay(self, edits: Iterable[Edit]) -> None:
         """Make edits, as those in the `edit_log` of another graph of the same volume; all of them, or none."""

@@ -14,6 +14,7 @@ from gala.engine.running import RunningGraph
 from gala.engine.state import FROZEN, live_contacts, new_state
 from gala.errors import ConstraintError, LabelError, SettingError
 from gala.graph.constraints import Constraints
+from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 from gala.graph.violations import listed
 
@@ -43,11 +44,7 @@ class EditableGraph(RunningGraph):
         With `obey`, those that the constraints forbid are not, nor those that stand on them. All contacts are scored
         again when the graph agglomerates next.
         """
-        if tree.n_leaves != self.graph.n_regions:
-            raise SettingError(
-                f"the tree must have one leaf for each of {self.graph.n_regions} regions of the graph; it has "
-                f"{tree.n_leaves}."
-            )
+        check_tree(tree, self.graph)
         self.state = new_state(self.graph)
         constrain(self, replace(tree.constraints, must_link=_NO_PAIRS))  # the merges that these ask for are in the tree
         self.constraints = tree.constraints
@@ -126,6 +123,14 @@ class EditableGraph(RunningGraph):
         if pairs:
             words = listed([f"{u} and {v}" for u, v in pairs])
             raise ConstraintError(f"superpixels {words} must stay together (must_link), and would not.")
+
+
+def check_tree(tree: MergeTree, graph: RegionGraph) -> None:
+    """Raise SettingError if a tree is of another graph."""
+    if tree.n_leaves != graph.n_regions:
+        raise SettingError(
+            f"the tree must have one leaf for each of {graph.n_regions} regions of the graph; it has {tree.n_leaves}."
+        )
 
 
 def _without(names: Array, n_leaves: int, kept: Bools) -> Array:

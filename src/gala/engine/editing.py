@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from gala._types import Bools
-from gala.engine.editable import EditableGraph
+from gala.engine.editable import EditableGraph, check_tree
 from gala.engine.edits import Edit, perform
-from gala.engine.policy import Policy
+from gala.engine.policy import Policy, as_policy
 from gala.graph.constraints import Constraints
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
@@ -70,7 +70,8 @@ class Editing:
     _loose: Bools | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self._running()  # the arguments fit each other, or an error says why not
+        check_tree(self.tree, self.graph)
+        object.__setattr__(self, "policy", as_policy(self.policy))
 
     def merge(self, a: int, b: int, priority: float = -np.inf) -> Editing:
         """Merge the segments of regions `a` and `b`, whether they touch or not.
@@ -86,7 +87,7 @@ class Editing:
         ConstraintError
             If they may not merge, for example because an earlier edit separated them.
         """
-        return self._make("merge", a=int(a), b=int(b), priority=check_threshold(priority), constraints="obey")
+        return self._make("merge", a=a, b=b, priority=priority, constraints="obey")
 
     def undo(self, a: int, b: int) -> Editing:
         """Undo the merge in which regions `a` and `b` came together, and those that stand on it.
@@ -100,7 +101,7 @@ class Editing:
         ConstraintError
             If that takes apart what must link.
         """
-        return self._make("undo", a=int(a), b=int(b))
+        return self._make("undo", a=a, b=b)
 
     def separate(self, a: int, b: int) -> Editing:
         """Keep regions `a` and `b` in different segments from now on.
@@ -113,7 +114,7 @@ class Editing:
         ConstraintError
             If they must link.
         """
-        return self._make("separate", a=int(a), b=int(b))
+        return self._make("separate", a=a, b=b)
 
     def split_by_seeds(self, seeds: Sequence[Sequence[int]]) -> Editing:
         """Split a segment into as many as there are groups of seeds; the policy says where to cut.
@@ -140,7 +141,7 @@ class Editing:
         Cousty et al. 2009, Watershed cuts: minimum spanning forests and the drop of water principle,
         doi:10.1109/TPAMI.2008.173.
         """
-        return self._make("split_by_seeds", seeds=[[int(label) for label in group] for group in seeds])
+        return self._make("split_by_seeds", seeds=seeds)
 
     def split(self, region: int, n: int = 2) -> Editing:
         """Split the segment of `region` into `n` by normalized cuts.
@@ -158,7 +159,7 @@ class Editing:
         ----------
         Shi and Malik 2000, Normalized cuts and image segmentation, doi:10.1109/34.868688.
         """
-        return self._make("split", region=int(region), n=int(n))
+        return self._make("split", region=region, n=n)
 
     def reagglomerate(self, threshold: float, regions: Sequence[int] = ()) -> Editing:
         """Agglomerate what `separate` took apart, while a priority is below `threshold`.
@@ -166,9 +167,7 @@ class Editing:
         Merges are made among these pieces only, so that all other segments stay as they are. With `regions`, the
         segments of these regions take part too.
         """
-        return self._make(
-            "reagglomerate", threshold=check_threshold(threshold), regions=[int(label) for label in regions]
-        )
+        return self._make("reagglomerate", threshold=threshold, regions=regions)
 
     def replay(self, edits: Iterable[Edit]) -> Editing:
         """Make edits one after the other; the error of one that cannot be made has a note that says which."""

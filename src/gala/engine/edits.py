@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,15 @@ class Edit:
         if self.kind not in _VERBS:
             raise SettingError(f"an edit is one of {', '.join(_VERBS)}; got {self.kind!r}.")
         expected = [*inspect.signature(_VERBS[self.kind]).parameters][1:]
-        if [*self.arguments] != expected:
-            raise SettingError(
-                f"the edit {self.kind} has the arguments {', '.join(expected)}; got {', '.join(self.arguments)}."
-            )
+        if sorted(self.arguments) != sorted(expected):
+            given = ", ".join(self.arguments) or "none"
+            raise SettingError(f"the edit {self.kind} has the arguments {', '.join(expected)}; got {given}.")
+        made = {name: _checked(name, self.arguments[name]) for name in expected}
+        object.__setattr__(self, "arguments", made)
 
 
 def edits_to_json(edits: Iterable[Edit]) -> str:
-    """Return a log of edits as JSON, one edit a line.
+    """Return a log of edits as JSON, one edit a line; infinity is a string.
 
     Examples
     --------
@@ -69,18 +71,9 @@ def edits_from_json(text: str) -> tuple[Edit, ...]:
         If `text` is no such log.
     """
     try:
-        lines = json.loads(text)
-        return tuple(Edit(line.pop("kind"), {k: _number(v) for k, v in line.items()}) for line in lines)
+        return tuple(Edit(line.pop("kind"), line) for line in json.loads(text))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingError(f"this is no log of edits: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no infinity
-
-
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value
 
 
 def perform(g: EditableGraph, edit: Edit) -> None:
@@ -192,6 +185,49 @@ _VERBS: dict[str, Callable[..., None]] = {
 
 
 # -- private -----------------------------------------------------------------------------------------------------------
+
+
+def _labels(values: Any) -> list[int]:
+    return [index(value) for value in values]
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError
+    return number
+
+
+def _choice(value: Any) -> str:
+    if value not in ("obey", "ignore"):
+        raise ValueError
+    return str(value)
+
+
+# What each argument is in words, and as Python keeps it.
+_ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "a": ("a label", index),
+    "b": ("a label", index),
+    "region": ("a label", index),
+    "regions": ("a list of labels", _labels),
+    "seeds": ("lists of labels", lambda groups: [_labels(group) for group in groups]),
+    "n": ("a whole number", index),
+    "priority": ("a number", _number),
+    "threshold": ("a number", _number),
+    "constraints": ('"obey" or "ignore"', _choice),
+}
+
+
+def _checked(name: str, value: Any) -> Any:
+    words, convert = _ARGUMENTS[name]
+    try:
+        return convert(value)
+    except (TypeError, ValueError):
+        raise SettingError(f"{name} must be {words}; got {value!r}.") from None
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and math.isinf(value) else value  # JSON has no infinity
 
 
 def _grow(g: EditableGraph, part: Ints, apart: Ints) -> None:
