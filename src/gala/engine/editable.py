@@ -18,7 +18,7 @@ from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 from gala.graph.violations import listed
 
-_NO_PAIRS = np.empty((0, 2), dtype=np.uint64)
+_NO_PAIRS = np.empty((0, 2), dtype=np.int64)
 
 
 class EditableGraph(RunningGraph):
@@ -55,19 +55,18 @@ class EditableGraph(RunningGraph):
         self.follow_merges()
         return made
 
-    def undo(self, nodes: ArrayLike) -> None:
-        """Undo the merges that made `nodes` of the merge tree, and those that stand on them."""
+    def undo(self, nodes: ArrayLike, *, apart: ArrayLike = _NO_PAIRS) -> None:
+        """Undo the merges that made `nodes` of the merge tree, and those that stand on them.
+
+        Never again merge the regions that hold two leaves of a pair in `apart`, int64 of shape (P, 2).
+        """
         tree = self.tree
         kept = tree.kept_without(nodes)
+        constraints = self.constraints & Constraints(cannot_link=self.graph.labels[np.asarray(apart)])
         made = self.names[tree.n_leaves : tree.n_leaves + tree.n_merges]
         self.undone = self.undone.union(made[~kept].tolist())
         self.names = _without(self.names, tree.n_leaves, kept)
-        self.follow(tree.without(nodes))
-
-    def keep_apart(self, pairs: Ints) -> None:
-        """Never again merge the regions that hold two leaves of a pair, int64 of shape (P, 2)."""
-        apart = Constraints(cannot_link=self.graph.labels[pairs])
-        self.follow(replace(self.tree, constraints=self.constraints & apart))
+        self.follow(replace(tree.without(nodes), constraints=constraints))
 
     def regions_holding(self, leaves: Ints) -> Ints:
         """Return where the regions that hold some leaves are in the state's arrays."""

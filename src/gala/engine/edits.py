@@ -109,8 +109,7 @@ def _separate(g: EditableGraph, a: int, b: int) -> None:
     node = tree.lowest_common_ancestor(*pair)
     if node >= 0:
         g.loose[tree.leaves_of(int(tree.root_of(node)))] = True
-        g.undo(node)
-    g.keep_apart(pair[np.newaxis])
+    g.undo([node] if node >= 0 else [], apart=pair[np.newaxis])
 
 
 def _split_by_seeds(g: EditableGraph, seeds: list[list[int]]) -> None:
@@ -234,12 +233,11 @@ def _grow(g: EditableGraph, part: Ints, apart: Ints) -> None:
     """Split a segment into parts: leaves of -1 join one of them; pairs of leaves are kept `apart` from now on."""
     tree = g.tree
     segment = tree.leaves_of(int(tree.root_of(np.argmax(part >= 0))))
-    g.undo(tree.n_leaves + np.flatnonzero(trees.mixed(tree.children, part)))
+    g.undo(tree.n_leaves + np.flatnonzero(trees.mixed(tree.children, part)), apart=apart)
     for i in range(part.max() + 1):
         of_part = np.flatnonzero(part == i)
         g.agglomerate_among(of_part)
         g.join_by_hand(of_part)
-    g.keep_apart(apart)
     g.agglomerate_among(segment)
     g.loose[segment] = False
 
