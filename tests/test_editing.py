@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import json
 import os
@@ -586,6 +587,12 @@ def test_edits__with_a_hand_written_manager():
     parts = g.split_by_seeds([[1], [6]])
     assert sum(g.nodes[n]["feature-cache"][0] for n in parts) == 12
     assert [g.nodes[n]["feature-cache"][0] for n in parts] == [len(g.extent(n)) for n in parts]
+
+
+def test_page__says_what_happens():
+    page = Path(__file__).parents[1] / "docs" / "editing.md"
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testfile(str(page), module_relative=False, optionflags=options).failed == 0
 
 
 # ------------------------------------------------------------------------------------------------- real data
