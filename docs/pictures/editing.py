@@ -18,6 +18,7 @@ seeds = [[123], [169]]  # the largest superpixels, in this plane, of the two neu
 
 
 def segments(editing):
+    """Return the segments in the plane."""
     return graph.labels[editing.tree.cut()][graph.find(superpixels)]
 
 
