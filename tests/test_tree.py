@@ -15,10 +15,12 @@ from hypothesis import given, settings, strategies as st
 from numpy.testing import assert_array_equal
 from scipy.cluster import hierarchy
 
-from gala.errors import FileError, SettingError
+from gala._kernels import trees
+from gala.errors import FileError, LabelError, SettingError
 from gala.graph.constraints import Constraints
 from gala.graph.tree import MergeTree
 
+jitted = hasattr(trees.mixed, "py_func")
 some = settings(deadline=None, max_examples=100)
 
 _numbers = st.integers(-8, 24).map(lambda i: i / 16)
@@ -184,6 +186,89 @@ def test_cut__threshold_that_is_no_number_is_named(wrong):
 def test_merge_tree__that_is_no_tree_is_refused(n_leaves, children, priority):
     with pytest.raises(SettingError, match=f"each node is merged once, after it was made; got .* {n_leaves} leaves"):
         MergeTree(n_leaves, children, priority)
+
+
+# ---------------------------------------------------------------------------------------- finding one's way
+
+
+@given(forests())
+@some
+def test_nodes__know_their_leaves_ancestors_and_roots(tree):
+    leaves, _ = leaves_and_merges(tree)
+    nodes = range(len(leaves))
+    roots = {max(m for m in nodes if leaves[m] >= leaves[n]) for n in nodes}
+    for n in nodes:
+        above = [m for m in nodes if leaves[m] > leaves[n]]
+        assert tree.parent[n] == min(above, default=-1)
+        assert tree.root_of(n) == max(above, default=n)
+        assert tree.leaves_of(n).tolist() == sorted(leaves[n])
+        assert tree.subtree(n).tolist() == [m for m in nodes if leaves[m] <= leaves[n]]
+        common = [min((m for m in nodes if leaves[m] >= leaves[n] | leaves[o]), default=-1) for o in nodes]
+        assert tree.lowest_common_ancestor(n, np.arange(len(leaves))).tolist() == common
+    assert set(tree.root_of(np.arange(len(leaves))).tolist()) == roots
+
+
+def named(tree):
+    """Return merges by what they join: the leaves of both parts, and the priority."""
+    leaves, _ = leaves_and_merges(tree)
+    return [
+        (frozenset(leaves[a]), frozenset(leaves[b]), p)
+        for (a, b), p in zip(tree.children.tolist(), tree.priority.tolist(), strict=True)
+    ]
+
+
+@given(forests(), st.data())
+@some
+def test_without__undoes_the_merges_named_and_those_that_stand_on_them(tree, data):
+    made = range(tree.n_leaves, tree.n_leaves + tree.n_merges)
+    undone = data.draw(st.lists(st.sampled_from(made), max_size=3)) if made else []
+    leaves, _ = leaves_and_merges(tree)
+    stay = [all(not leaves[n] >= leaves[m] for m in undone) for n in made]
+    other = tree.without(np.array(undone, dtype=int))
+    assert named(other) == [merge for merge, stays in zip(named(tree), stay, strict=True) if stays]
+    assert (np.diff(other.children, axis=1) > 0).all()
+
+
+@given(forests(), _thresholds, _thresholds)
+@some
+def test_below__has_the_cuts_up_to_a_threshold(tree, a, b):
+    low = tree.below(a)
+    assert_array_equal(low.cut(b), tree.cut(min(a, b)))
+    assert named(low) == [merge for merge, height in zip(named(tree), slow_height(tree), strict=True) if height <= a]
+
+
+@given(forests(), st.data())
+@some
+def test_mixed__are_the_merges_of_two_parts(tree, data):
+    part = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=tree.n_leaves, max_size=tree.n_leaves)), dtype=int)
+    leaves, _ = leaves_and_merges(tree)
+    expected = [len({part[leaf] for leaf in below} - {-1}) > 1 for below in leaves[tree.n_leaves :]]
+    assert trees.mixed(tree.children, part).tolist() == expected
+
+
+def test_without__leaves_constraints_as_they_are():
+    constraints = Constraints(cannot_link=[(1, 9)])
+    tree = MergeTree(3, np.array([[0, 1]]), np.array([0.5]), constraints)
+    assert tree.without(3).constraints == tree.below(0).constraints == constraints
+
+
+@pytest.mark.parametrize("wrong", [4, -1, 2**40, [0, 9], 1.0, "1"])
+def test_nodes__that_are_none_are_named(wrong):
+    tree = MergeTree(3, np.array([[0, 1]]), np.array([0.5]))
+    for ask in (tree.root_of, tree.subtree, tree.leaves_of, tree.without, lambda n: tree.lowest_common_ancestor(0, n)):
+        with pytest.raises(LabelError, match=r"there is no node .* of 3 leaves and 1 merges|nodes are whole numbers"):
+            ask(wrong)
+    with pytest.raises(LabelError, match="node 2 is a leaf, which no merge made"):
+        tree.without([3, 2])
+
+
+def test_nodes__of_a_long_chain_need_no_recursion():
+    n = 100_000 if jitted else 1000
+    tree = chain(n, np.zeros(n - 1))
+    assert tree.lowest_common_ancestor(0, n - 1) == 2 * n - 2
+    assert len(tree.leaves_of(2 * n - 2)) == n
+    assert (tree.root_of(np.arange(n)) == 2 * n - 2).all()
+    assert tree.without(n).n_merges == 0
 
 
 # --------------------------------------------------------------------------------------------- scipy

@@ -15,6 +15,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
     submod_attrs={
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
+        "engine.editing": ["Editing"],
         "graph.build": ["build_graph"],
         "graph.constraints": ["Constraints"],
         "graph.regions": ["RegionGraph"],
@@ -25,6 +26,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
 
 __all__ = [
     "Constraints",
+    "Editing",
     "MergeTree",
     "Rag",
     "RegionGraph",

@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from operator import and_
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from gala._types import ArrayLike, Bools, Floats, Labels
+from gala.agglo.editing import Editing
 from gala.agglo.inputs import normalized, with_oriented
-from gala.agglo.learning import Learning
-from gala.engine.constrain import check_merge, constrain
+from gala.engine.constrain import constrain
 from gala.engine.policy import Policy, as_policy, boundary_mean
 from gala.errors import FeatureError, SettingError
 from gala.features.base import Declared, Null
@@ -26,7 +26,7 @@ from gala.graph.volume import check_volume
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
 
-class Rag(Learning):
+class Rag(Editing):
     """The region adjacency graph of a volume, which agglomerates itself.
 
     Regions go by their labels; a merge makes a new region, with a number above all labels. The border of the volume
@@ -190,10 +190,6 @@ class Rag(Learning):
         """Return the edges between regions, those to the border left out."""
         return [(u, v) for u, v in self.edge_names() if self.border not in (u, v)]
 
-    def copy(self) -> Self:
-        """Return a graph that goes on from here by itself."""
-        return super().copy()  # type: ignore[return-value]  # a copy is of the same type
-
     # -- agglomeration -------------------------------------------------------------------------------------------
 
     def agglomerate(  # type: ignore[override]  # the historic signature
@@ -234,37 +230,6 @@ class Rag(Learning):
         if stepsize < 0:
             raise SettingError(f"stepsize must be 0 or more; got {stepsize}.")
         return self.agglomerate(np.inf, save_history, max_merges=stepsize)
-
-    def merge_nodes(self, n1: int, n2: int, merge_priority: float = 0.0, *, constraints: str = "obey") -> int:
-        """Merge two regions, whatever the policy says, and return the number of the new one.
-
-        Parameters
-        ----------
-        n1, n2 : int
-            They need not touch.
-        merge_priority : float, optional
-            What the merge tree keeps as the priority of this merge.
-        constraints : {"obey", "ignore"}, optional
-            Whether to refuse a merge that constraints forbid. If they are ignored, they still hold for what the new
-            region meets later.
-
-        Raises
-        ------
-        ConstraintError
-            If constraints forbid the merge; it names the superpixels.
-        LabelError
-            If there never was such a region.
-        KeyError
-            If one of them is part of a larger one by now.
-        """
-        u, v = self.region_of(n1), self.region_of(n2)
-        if u == v:
-            raise SettingError(f"two different regions can be merged; got {n1} twice.")
-        if constraints not in ("obey", "ignore"):
-            raise SettingError(f'constraints must be "obey" or "ignore"; got {constraints!r}.')
-        if constraints == "obey":
-            check_merge(self, n1, n2)
-        return self.merge_regions(u, v, float(merge_priority))
 
     def get_segmentation(self, threshold: float | None = None) -> Labels:
         """Return the label image of the regions as they are, or of merges of a height up to `threshold`.

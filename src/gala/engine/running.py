@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -330,7 +330,7 @@ class RunningGraph:
             self._scored = False
             raise not_a_priority(repr(self.policy), *self.pairs_of(np.array([contact]))[0])
 
-    def copy(self) -> RunningGraph:
+    def copy(self) -> Self:
         """Return a graph that goes on from here by itself."""
         other = copy.copy(self)
         other.state = copy_arrays(self.state)

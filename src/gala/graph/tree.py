@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from gala import _files
 from gala._kernels import trees
-from gala._types import Array, Floats, Ints
-from gala.errors import SettingError
+from gala._types import Array, ArrayLike, Bools, Floats, Ints
+from gala.errors import LabelError, SettingError
 from gala.graph.constraints import FORMAT, Constraints
 
 _PREFIX = "constraints_"  # of the names of the arrays of constraints
@@ -99,6 +99,106 @@ class MergeTree:
     def n_segments(self, threshold: float = np.inf) -> int:
         """Return how many segments a cut has."""
         return self.n_leaves - int(np.count_nonzero(self.height <= check_threshold(threshold)))
+
+    # -- finding one's way -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def parent(self) -> Ints:
+        """The node that each node is merged into, shape (N + M,); -1 for roots."""
+        return trees.parents(self.children, self.n_leaves)
+
+    @cached_property
+    def _root(self) -> Ints:
+        return trees.roots(self.parent)
+
+    def root_of(self, nodes: ArrayLike) -> Ints:
+        """Return the root above each of `nodes`, any shape; a root is its own.
+
+        Raises
+        ------
+        LabelError
+            If there is no such node; so for the other methods that take nodes.
+        """
+        return self._root[self._check(nodes)]
+
+    def subtree(self, node: int) -> Ints:
+        """Return `node` and all nodes below it, in increasing order.
+
+        Examples
+        --------
+        >>> tree = MergeTree(4, np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5, 0.25, 0.75]))
+        >>> tree.subtree(5).tolist(), tree.leaves_of(6).tolist(), tree.lowest_common_ancestor(1, 2).tolist()
+        ([2, 3, 5], [0, 1, 2, 3], 6)
+        """
+        below = np.zeros(self.n_leaves + self.n_merges, dtype=np.bool_)
+        below[self._check(node)] = True
+        trees.spread_down(self.parent, below)
+        return np.flatnonzero(below)
+
+    def leaves_of(self, node: int) -> Ints:
+        """Return the leaves below `node`, in increasing order; a leaf has itself."""
+        below = self.subtree(node)
+        return below[: np.searchsorted(below, self.n_leaves)]
+
+    def lowest_common_ancestor(self, a: ArrayLike, b: ArrayLike) -> Ints:
+        """Return the node in which nodes `a` and `b` came together; -1 if they never did.
+
+        Two arrays of nodes are compared one by one. Time is that of walking up from both.
+        """
+        first, second = np.broadcast_arrays(self._check(a), self._check(b))
+        found = trees.common_ancestors(self.parent, first.ravel(), second.ravel())
+        return found.reshape(first.shape)[()]  # a number if both are
+
+    def _check(self, nodes: ArrayLike) -> Ints:
+        found = np.asarray(nodes)
+        if found.size and found.dtype.kind not in "iu":
+            raise LabelError(f"nodes are whole numbers; got {nodes!r}.")
+        unknown = (found < 0) | (found >= self.n_leaves + self.n_merges)
+        if unknown.any():
+            raise LabelError(
+                f"there is no node {found[unknown].flat[0]} in a tree of {self.n_leaves} leaves and "
+                f"{self.n_merges} merges."
+            )
+        return found.astype(np.int64)
+
+    # -- other trees -----------------------------------------------------------------------------------------------
+
+    def below(self, threshold: float) -> MergeTree:
+        """Return the tree of the merges of a height up to `threshold`: its roots are the segments of that cut."""
+        return self._keep(self.height <= check_threshold(threshold))
+
+    def without(self, nodes: ArrayLike) -> MergeTree:
+        """Return the tree without the merges that made `nodes`, and without those that stand on them.
+
+        The other merges stay as they are, in their order; nodes are numbered anew.
+
+        Raises
+        ------
+        LabelError
+            If one of them is no node, or a leaf.
+
+        Examples
+        --------
+        >>> tree = MergeTree(4, np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5, 0.25, 0.75]))
+        >>> tree.without(4).children.tolist()
+        [[2, 3]]
+        """
+        return self._keep(self.kept_without(nodes))
+
+    def kept_without(self, nodes: ArrayLike) -> Bools:
+        """Tell which merges are left in the tree `without` nodes, shape (M,)."""
+        undone = self._check(nodes)
+        if (undone < self.n_leaves).any():
+            raise LabelError(f"node {undone[undone < self.n_leaves].flat[0]} is a leaf, which no merge made.")
+        above = np.zeros(self.n_leaves + self.n_merges, dtype=np.bool_)
+        above[undone] = True
+        trees.spread_up(self.parent, above)
+        return ~above[self.n_leaves :]
+
+    def _keep(self, kept: Bools) -> MergeTree:
+        """Return the tree of some merges, bool of shape (M,), none of which stands on one that is left out."""
+        number = np.concatenate([np.arange(self.n_leaves), self.n_leaves + np.cumsum(kept) - 1])
+        return replace(self, children=number[self.children[kept]], priority=self.priority[kept])
 
     def to_linkage(self) -> Array:
         """Return the tree as scipy writes it, float64 of shape (N - 1, 4).
