@@ -9,6 +9,7 @@ import numpy as np
 
 from gala._kernels.replay import replay
 from gala._types import Array, ArrayLike, Bools, Ints
+from gala.engine.caches import HandWrittenCaches
 from gala.engine.constrain import check_merge, constrain
 from gala.engine.running import RunningGraph
 from gala.engine.state import FROZEN, live_contacts, new_state
@@ -50,7 +51,7 @@ class EditableGraph(RunningGraph):
         self.constraints = tree.constraints
         made = np.empty(tree.n_merges, dtype=np.bool_)
         replay(self.state, tree.children, tree.priority, obey, made)
-        self._caches = None
+        self._caches = HandWrittenCaches()
         self.rebuild_merge_queue()
         self.follow_merges()
         return made
