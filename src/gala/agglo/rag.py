@@ -11,8 +11,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gala._types import ArrayLike, Floats, Labels
+from gala.agglo.biology import Biology
 from gala.agglo.inputs import fitting, normalized, with_oriented
-from gala.agglo.learning import Learning
 from gala.engine.policy import Policy, as_policy, boundary_mean
 from gala.engine.state import Constraints, overlap_bags
 from gala.errors import FeatureError, SettingError
@@ -24,7 +24,7 @@ from gala.graph.volume import check_volume
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
 
-class Rag(Learning):
+class Rag(Biology):
     """The region adjacency graph of a volume, which agglomerates itself.
 
     Regions go by their labels; a merge makes a new region, with a number above all labels. The border of the volume
