@@ -374,6 +374,7 @@ def test_build_volume__of_large_numbers():
     g.merge_nodes(2**64 - 4, 2**64 - 3)
     with pytest.raises(LabelError, match="relabel the volume"):
         g.build_volume()
+    assert_array_equal(np.unique(g.build_volume([2**64 - 2])), np.array([0, 2**64 - 2], dtype=np.uint64))
     with pytest.raises(KeyError, match="part of a larger one"):
         g.build_volume([2**64 - 3])
 

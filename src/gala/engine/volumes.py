@@ -39,14 +39,12 @@ def build_volume(g: RunningGraph, regions: Iterable[int] | None = None) -> Label
     """
     nodes = node_of_leaves(g)
     names = g.names[nodes]
-    if names.dtype == object:
-        if max(names) >= 2**64:
-            raise LabelError("numbers of regions go beyond 2**64 - 1; relabel the volume with smaller labels.")
-        names = names.astype(np.uint64)
     if regions is not None:
         wanted = [int(g.state.node[g.region_of(n)]) for n in regions]
         names = np.where(np.isin(nodes, wanted), names, 0)
-    return paint(g, names)
+    if names.dtype == object and names.max() >= 2**64:
+        raise LabelError("numbers of regions go beyond 2**64 - 1; relabel the volume with smaller labels.")
+    return paint(g, names.astype(np.uint64 if names.dtype == object else np.int64))
 
 
 def build_boundary_map(g: RunningGraph, edges: ArrayLike | None = None) -> Floats:
