@@ -26,7 +26,7 @@ figure.colorbar(shown, ax=contours, shrink=0.8)
 segments = small.get_segmentation()[plane]
 colours = np.random.default_rng(1).permutation(int(segments.max()) + 1)
 labels.imshow(colours[segments], cmap="tab20", interpolation="nearest")
-labels.set_title(f"{len(g.graph.labels)} superpixels, {len(small.nodes()) - 1} of 1,500 voxels or more", fontsize=10)
+labels.set_title(f"{len(small.nodes()) - 1} regions left of {len(g.graph.labels)}", fontsize=10)
 for panel in (image, contours, labels):
     panel.set_axis_off()
 figure.savefig(Path(__file__).with_suffix(".png"), dpi=80)
