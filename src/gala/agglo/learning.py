@@ -14,10 +14,10 @@ from gala.classify import get_classifier
 from gala.engine.learn import Schedule, TrainingSet, check_truths, learn_agglomerate, learn_flat, truths_of
 from gala.engine.policy import Policy, boundary_mean, classifier_probability
 from gala.engine.running import RunningGraph
+from gala.engine.volumes import paint
 from gala.errors import SettingError
 from gala.evaluate import split_vi
 from gala.features.base import Null
-from gala.graph.voxels import map_labels
 
 
 class Learning(RunningGraph):
@@ -33,15 +33,7 @@ class Learning(RunningGraph):
 
     def paint(self, names: Labels, threshold: float) -> Labels:
         """Return the segments of a cut as an image, each by the name, shape (N,), of its lowest region."""
-        volume = self._need_volume()
-        return map_labels(
-            volume.labels,
-            self.graph.labels,
-            names[self.tree.cut(threshold)],
-            mask=volume.mask,
-            background=volume.background,
-            n_threads=self.n_threads,
-        )
+        return paint(self, names[self.tree.cut(threshold)])
 
     def set_ground_truth(self, gt: ArrayLike | None = None) -> None:
         """Keep `gt`, shape (M, ..., P), as the truth; None forgets it."""

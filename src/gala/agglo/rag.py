@@ -12,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gala._types import ArrayLike, Bools, Floats, Labels
+from gala.agglo.biology import Biology
 from gala.agglo.editing import Editing
 from gala.agglo.inputs import normalized, with_oriented
 from gala.engine.constrain import constrain
@@ -26,7 +27,7 @@ from gala.graph.volume import check_volume
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
 
-class Rag(Editing):
+class Rag(Editing, Biology):
     """The region adjacency graph of a volume, which agglomerates itself.
 
     Regions go by their labels; a merge makes a new region, with a number above all labels. The border of the volume
