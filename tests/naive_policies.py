@@ -83,7 +83,7 @@ def touches_the_border(g, n):
 def may_climb(g, u, v, threshold, strictness):
     """Tell whether a ladder lets two regions merge."""
     small = [len(g.extent(n)) < threshold for n in (u, v)]
-    if not any(s and not touches_the_border(g, n) for s, n in zip(small, (u, v), strict=True)):
+    if not any(s and not (strictness and touches_the_border(g, n)) for s, n in zip(small, (u, v), strict=True)):
         return False
     return not (strictness >= 2 and all(small)) and not (strictness >= 3 and len(g.boundary(u, v)) <= 2)
 

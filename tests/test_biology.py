@@ -265,7 +265,7 @@ def test_merge_small__after_an_error_has_its_policy_again():
     with pytest.raises(PolicyError):
         g.merge_small(3)
     assert (g.policy, g.rescore_all, g.n_merges) == (policy, False, 0)
-    with pytest.raises(SettingError, match="min_size must be a number of voxels; got NaN"):
+    with pytest.raises(SettingError, match="must be a number of voxels; got nan"):
         g.merge_small(np.nan)
     with pytest.raises(SettingError, match="strictness must be 0, 1, 2 or 3; got 4"):
         g.agglomerate_ladder(strictness=4)

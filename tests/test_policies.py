@@ -335,7 +335,7 @@ def test_policies_around_expected_change__in_any_order_all_engines_agree(volume,
     assert_engines_agree(volume, policy, twin, rescore=rescore, rtol=1e-11, feature_manager=manager)
 
 
-@given(volumes(), st.integers(1, 40), st.integers(1, 3))
+@given(volumes(), st.integers(1, 40), st.integers(0, 3))
 @some
 def test_ladder__never_merges_what_it_forbids(volume, threshold, strictness):
     labels, image, connectivity = volume
@@ -431,7 +431,7 @@ def test_nan__of_a_policy_around_another_is_named(inner):
     [
         (lambda: make_ladder(boundary_mean, "large"), "threshold must be a number of voxels; got 'large'"),
         (lambda: make_ladder(boundary_mean, np.nan), "threshold must be a number of voxels; got nan"),
-        (lambda: make_ladder(boundary_mean, 100, 4), "strictness must be 1, 2 or 3; got 4"),
+        (lambda: make_ladder(boundary_mean, 100, 4), "strictness must be 0, 1, 2 or 3; got 4"),
         (lambda: boundary_quantile(1.5), "q must be from 0 to 1, as 0.5 for the median; got 1.5"),
         (lambda: boundary_quantile("half"), "q must be a finite number; got 'half'"),
         (lambda: boundary_quantile(0.5, 0), "nbins must be a whole number, 1 or more"),

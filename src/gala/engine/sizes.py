@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from gala._types import Array, Floats
-from gala.engine.policy import FunctionPolicy, Policy
+from gala.engine.policy import make_ladder
 from gala.engine.running import RunningGraph
-from gala.errors import SettingError
 
 
 def merge_small(g: RunningGraph, min_size: float) -> int:
@@ -57,8 +53,7 @@ def agglomerate_ladder(g: RunningGraph, min_size: float, *, strictness: int) -> 
     min_size : float
         Regions of fewer voxels are small.
     strictness : int
-        0: one of both regions is small. 1: it is also away from the border of the volume. 2: and the other is not
-        small. 3: and the contact has more than 2 voxels.
+        From 0 to 3; see `gala.engine.policy.make_ladder`.
 
     Returns
     -------
@@ -71,12 +66,8 @@ def agglomerate_ladder(g: RunningGraph, min_size: float, *, strictness: int) -> 
     PolicyError
         If a user's policy returns NaN; the merges made before stay.
     """
-    if strictness not in range(4):
-        raise SettingError(f"strictness must be 0, 1, 2 or 3; got {strictness!r}.")
-    if np.isnan(min_size):
-        raise SettingError("min_size must be a number of voxels; got NaN.")
     policy, rescore_all, before = g.policy, g.rescore_all, g.n_merges
-    g.policy = _ladder(policy, min_size, strictness)
+    g.policy = make_ladder(policy, min_size, strictness)
     g.rescore_all = True  # who is small changes with each merge
     g.rebuild_merge_queue()
     try:
@@ -85,20 +76,3 @@ def agglomerate_ladder(g: RunningGraph, min_size: float, *, strictness: int) -> 
         g.policy, g.rescore_all = policy, rescore_all
         g.rebuild_merge_queue()
     return g.n_merges - before
-
-
-def _ladder(policy: Policy, min_size: float, strictness: int) -> FunctionPolicy:
-    def priorities(g: RunningGraph, edges: Array) -> Floats:
-        contacts = g.find_contacts(edges)
-        ends = g.state.ends[contacts]
-        small = g.state.size[ends] < min_size
-        if strictness >= 1:
-            small &= g.state.region_rows[ends, -1] == 0
-        allowed = small.any(axis=1)
-        if strictness >= 2:
-            allowed &= (g.state.size[ends] < min_size).sum(axis=1) == 1
-        if strictness >= 3:
-            allowed &= g.state.contact_rows[contacts, 0] > 2
-        return np.where(allowed, policy(g, edges), np.inf)
-
-    return FunctionPolicy(priorities)

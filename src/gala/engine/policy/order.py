@@ -24,7 +24,9 @@ def _climb(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> N
     """Write infinity where the regions are on no ladder."""
     border, threshold, strictness = int(params[0]), params[1], params[2]
     u_is_small, v_is_small = u[0] < threshold, v[0] < threshold
-    allowed = (u_is_small and u[border] == 0.0) or (v_is_small and v[border] == 0.0)
+    allowed = u_is_small or v_is_small
+    if strictness >= 1.0:
+        allowed = (u_is_small and u[border] == 0.0) or (v_is_small and v[border] == 0.0)
     if strictness >= 2.0:
         allowed = allowed and u_is_small != v_is_small
     if strictness >= 3.0:
@@ -42,9 +44,9 @@ def make_ladder(priority_function: Policy | Callable[..., Any], threshold: float
         Gives the priority where a merge is allowed; elsewhere it is infinite.
     threshold : float
         Regions of fewer voxels are small.
-    strictness : {1, 2, 3}, optional
-        What is asked: 1, that one of the regions is small and not at the border of the volume; 2, also that the other
-        is not small; 3, also that their contact has more than 2 voxels.
+    strictness : {0, 1, 2, 3}, optional
+        What is asked: 0, that one of the regions is small; 1, also that it is not at the border of the volume; 2, also
+        that the other is not small; 3, also that their contact has more than 2 voxels.
 
     Raises
     ------
@@ -62,8 +64,8 @@ def make_ladder(priority_function: Policy | Callable[..., Any], threshold: float
         limit = np.nan
     if np.isnan(limit):
         raise SettingError(f"threshold must be a number of voxels; got {threshold!r}.")
-    if strictness not in (1, 2, 3):
-        raise SettingError(f"strictness must be 1, 2 or 3; got {strictness!r}.")
+    if strictness not in (0, 1, 2, 3):
+        raise SettingError(f"strictness must be 0, 1, 2 or 3; got {strictness!r}.")
     name = f"make_ladder({threshold}, strictness={strictness})"
     numbers = limit, float(strictness)
     return RowPolicy(name, _climb, Null(), ("border",), numbers=numbers, after=as_policy(priority_function))
