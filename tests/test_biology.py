@@ -339,6 +339,21 @@ def test_cluster_by_labels__of_some_regions():
     assert g.n_merges == 1
 
 
+def test_set_exclusions__holds_from_now_on():
+    g = Rag(NEST, NEST / 8)
+    new = g.merge_nodes(1, 6)
+    g.set_exclusions(np.where(np.isin(NEST, (1, 3, 6)), 5, 0))
+    copied = g.copy()
+    for graph in (g, copied):
+        assert graph.nodes() == [2, 3, 4, 5, new, 7]
+        graph.agglomerate(np.inf)
+        segments = graph.get_segmentation()
+        assert len(np.unique(segments)) == 2
+        assert segments[0, 0] == segments[5, 6] != segments[2, 2]
+    with pytest.raises(ShapeError, match="must have the shape of the labels"):
+        g.set_exclusions(NEST[:1])
+
+
 # ------------------------------------------------------------------------------------------------ images
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from gala._files import FileName
 from gala._types import Array, ArrayLike, Floats, Ints, Labels
-from gala.agglo.inputs import fitting
 from gala.agglo.learning import Learning
 from gala.engine import border, export, given, inclusions, sizes, truth, volumes
 from gala.errors import SettingError
@@ -123,7 +122,7 @@ class Biology(Learning):
     def _truth(self, gt: ArrayLike | None = None) -> truth.Truth:
         """Return what superpixels share with `gt`, or with the truth set before, which is counted once."""
         if gt is not None:
-            return truth.Truth.of(self, fitting(gt, self.watershed, "truth"))
+            return truth.Truth.of(self, gt)
         if self.gt is None:
             raise SettingError("there is no truth to compare with; call set_ground_truth first.")
         if self._compared is None or self._compared[0] is not self.gt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from operator import and_
 from typing import Any
@@ -186,6 +187,19 @@ class Rag(Editing, Biology):
     def merge_priority_function(self, function: Policy | Callable[..., Any]) -> None:
         self.policy = as_policy(function)
         self.rebuild_merge_queue()
+
+    def set_exclusions(self, exclusions: ArrayLike) -> None:
+        """Never again merge regions that hold the same label, other than 0, of an image; merges made stay.
+
+        Raises
+        ------
+        ShapeError, LabelError
+            If the image does not fit, or holds what cannot be labels.
+        ConstraintError
+            If it contradicts other constraints.
+        """
+        for constraints in self._constraints_of(exclusions, None, None):
+            self.follow(replace(self.tree, constraints=self.constraints & constraints))
 
     def real_edges(self) -> list[tuple[int, int]]:
         """Return the edges between regions, those to the border left out."""

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_array
 
-from gala._types import Array, Ints, Labels
+from gala._types import Array, ArrayLike, Ints, Labels
 from gala.engine.running import RunningGraph
 from gala.engine.volumes import contacts_now, paint_contacts
 from gala.evaluate import assignment_table
-from gala.evaluate.contingency import count_overlaps
+from gala.graph.overlaps import volume_overlaps
 
 KEEP, MERGE = 1, 2  # in images of contacts
 
@@ -25,18 +25,11 @@ class Truth(NamedTuple):
     counts: Ints  # (K,)
 
     @classmethod
-    def of(cls, g: RunningGraph, truth: Labels) -> Truth:
+    def of(cls, g: RunningGraph, truth: ArrayLike) -> Truth:
         """Compare the superpixels of a graph that has its volume with `truth`, shape (M, ..., P)."""
-        volume = g._need_volume()
-        labels = volume.labels
-        if volume.mask is not None:
-            labels, truth = labels[volume.mask], truth[volume.mask]
-        overlaps = count_overlaps(labels, truth, n_threads=g.n_threads)
-        seg_labels = overlaps.seg_labels[overlaps.seg_index]
+        overlaps = volume_overlaps(g._need_volume(), truth, "truth", n_threads=g.n_threads)
         kept = overlaps.truth_labels[overlaps.truth_index] != 0
-        if volume.background is not None:
-            kept &= seg_labels != volume.background
-        superpixel = g.graph.find(seg_labels[kept].astype(g.graph.labels.dtype))
+        superpixel = g.graph.find(overlaps.seg_labels[overlaps.seg_index[kept]].astype(g.graph.labels.dtype))
         return cls(overlaps.truth_labels, superpixel, overlaps.truth_index[kept], overlaps.counts[kept])
 
     def assign(self, segments: Ints) -> Labels:

@@ -11,7 +11,6 @@ from gala.engine.running import RunningGraph
 from gala.engine.state import live_contacts, live_regions
 from gala.errors import LabelError
 from gala.graph.regions import pack
-from gala.graph.tree import MergeTree
 from gala.graph.voxels import map_labels
 
 
@@ -172,27 +171,7 @@ def contact_heights(g: RunningGraph, now: Ints) -> Floats:
     height_of = np.concatenate([np.full(tree.n_leaves, -np.inf), tree.height])
     edges, apart = g.graph.edges, now >= 0
     heights = np.empty(len(edges))
-    heights[~apart] = height_of[_lowest_common_ancestors(tree, edges[~apart])]
+    heights[~apart] = height_of[tree.lowest_common_ancestor(*edges[~apart].T)]
     parts = height_of[node_of_leaves(g)[edges[apart]]].max(axis=1, initial=-np.inf)
     heights[apart] = np.maximum(g.priorities()[now[apart]], parts)
     return heights
-
-
-def _lowest_common_ancestors(tree: MergeTree, pairs: Ints) -> Ints:
-    """Return the first node that holds both leaves of each pair, shape (B, 2), which some node does; shape (B,)."""
-    n_nodes = tree.n_leaves + tree.n_merges
-    parent = np.arange(n_nodes)
-    parent[tree.children] = tree.n_leaves + np.arange(tree.n_merges)[:, np.newaxis]
-    ups, depth = [parent], (parent != np.arange(n_nodes)).astype(np.int64)
-    while (ups[-1] != ups[-1][ups[-1]]).any():  # each reaches twice as far up as the one before
-        depth = depth + depth[ups[-1]]
-        ups.append(ups[-1][ups[-1]])
-    a, b = pairs.T
-    a, b = np.where(depth[a] < depth[b], b, a), np.where(depth[a] < depth[b], a, b)
-    for i, up in reversed(list(enumerate(ups))):
-        a = np.where(depth[a] - depth[b] >= 2**i, up[a], a)
-    for up in reversed(ups):
-        apart = up[a] != up[b]
-        a, b = np.where(apart, up[a], a), np.where(apart, up[b], b)
-    found: Ints = np.where(a == b, a, parent[a])
-    return found
