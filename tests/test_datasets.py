@@ -8,12 +8,12 @@ from hypothesis import given, settings, strategies as st
 
 from gala import agglo, classify, evaluate as ev
 from gala.datasets import ExampleVolume, read_example, synthetic, synthetic_pair, write_example
-from gala.datasets.neurites import contour, grow
+from gala.datasets.neurites import grow
 from gala.datasets.noise import grain, smooth_noise
 from gala.errors import FileError, SettingError, ShapeError
 from gala.features import base, histogram, moments
 from gala.imio import read_h5_stack, write_h5_stack
-from gala.morpho import relabel_connected
+from gala.morpho import relabel_connected, seg_to_bdry
 
 SMALL = (12, 40, 48)
 FILES = {
@@ -98,7 +98,7 @@ def test_synthetic__truth_is_void_on_some_voxels_of_membranes(volume):
     assert 0.02 < (volume.truth == 0).mean() < 0.15
     cells, _ = grow(np.random.default_rng(11), volume.truth.shape)
     void = volume.truth == 0
-    assert contour(cells)[void].all()
+    assert seg_to_bdry(cells)[void].all()
     np.testing.assert_array_equal(volume.truth[~void], cells[~void])
 
 
@@ -118,12 +118,12 @@ def test_grow__puts_thin_neurites_beside_large_ones():
     assert relabel_connected(cells).max() == len(sizes)
     assert np.percentile(sizes, 90) > 5 * np.percentile(sizes, 25)
     assert 0.01 < organelles.mean() < 0.2
-    assert not (organelles & contour(cells)).any()
+    assert not (organelles & seg_to_bdry(cells)).any()
 
 
 def test_synthetic__organelles_are_dark_and_their_membranes_look_like_those_of_cells(volume):
     cells, organelles = grow(np.random.default_rng(11), volume.truth.shape)
-    skin, membrane = contour(organelles), contour(cells)
+    skin, membrane = seg_to_bdry(organelles), seg_to_bdry(cells)
     cytoplasm = ~(organelles | skin | membrane)
     assert volume.image[organelles].mean() < volume.image[cytoplasm].mean() - 40
     assert volume.image[membrane].mean() < volume.image[cytoplasm].mean() - 40
@@ -135,7 +135,7 @@ def test_synthetic__organelles_are_dark_and_their_membranes_look_like_those_of_c
 
 def test_synthetic__some_membranes_are_weak(volume):
     cells, _ = grow(np.random.default_rng(11), volume.truth.shape)
-    on_membranes = volume.p1[contour(cells)]
+    on_membranes = volume.p1[seg_to_bdry(cells)]
     assert np.percentile(on_membranes, 10) < 0.45
     assert np.percentile(on_membranes, 90) > 0.8
 

@@ -12,7 +12,7 @@ from gala.engine import border, export, given, inclusions, sizes, truth, volumes
 from gala.errors import SettingError
 
 if TYPE_CHECKING:
-    import networkx as nx  # type: ignore[import-untyped]  # no types
+    import networkx as nx
 
 
 class Biology(Learning):

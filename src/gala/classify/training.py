@@ -14,7 +14,7 @@ import numpy as np
 from gala._files import FileName
 from gala._types import Array, ArrayLike
 from gala.errors import FileError, SettingError, ShapeError
-from gala.imio.hdf5 import read_h5_attribute, read_h5_stack, write_h5_datasets
+from gala.imio.hdf5 import read_h5_attributes, read_h5_stack, write_h5_datasets
 
 _names = ("features", "labels", "weights", "history")
 
@@ -179,7 +179,8 @@ def save_training_data_to_disk(
     chosen = _names if names is None else tuple(names)
     if len(set(chosen)) != len(arrays):
         raise SettingError(f"names must be {len(arrays)} different ones, one for each array; got {', '.join(chosen)}.")
-    write_h5_datasets(dict(zip(chosen, arrays, strict=True)), fn, attributes={"info": info})
+    attributes = {name: {"info": info} for name in chosen}
+    write_h5_datasets(dict(zip(chosen, arrays, strict=True)), fn, attributes=attributes)
 
 
 def load_training_data_from_disk(fn: FileName, names: Sequence[str] | None = None, info: str = "") -> list[Array]:
@@ -214,7 +215,7 @@ def load_training_data_from_disk(fn: FileName, names: Sequence[str] | None = Non
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(chosen, arrays, strict=True))
         raise FileError(f"the datasets of {fn} must have as many rows as each other; got {shapes}.")
     for name in chosen if info else ():
-        found = read_h5_attribute(fn, name, "info")
+        found = str(read_h5_attributes(fn, name).get("info", ""))
         if found != info:
             raise FileError(f"dataset {name!r} of {fn} was saved with info {found!r}, not {info!r}.")
     return arrays

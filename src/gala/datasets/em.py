@@ -13,10 +13,10 @@ import numpy as np
 from scipy import ndimage
 
 from gala._types import Array, Labels
-from gala.datasets.neurites import blurred, contour, grow
+from gala.datasets.neurites import blurred, grow
 from gala.datasets.noise import grain, smooth_noise
 from gala.errors import SettingError, ShapeError
-from gala.morpho import regional_minima, watershed
+from gala.morpho import regional_minima, seg_to_bdry, watershed
 
 _membrane = 1.4  # a blurred contour times this peaks at 1 in the middle of a straight membrane
 
@@ -63,9 +63,9 @@ def synthetic(shape: Sequence[int] = (64, 128, 128), *, seed: int = 0) -> Exampl
     """
     size, random = _checked_shape(shape), _generator(seed)
     cells, organelles = grow(random, size)
-    edge = contour(cells)
+    edge = seg_to_bdry(cells)
     membrane = np.minimum(_membrane * blurred(edge, 1.0), 1)
-    skin = _membrane * blurred(contour(organelles), 0.8)
+    skin = _membrane * blurred(seg_to_bdry(organelles), 0.8)
     filling = blurred(organelles, 1.0)
     texture, noise = smooth_noise(random, size, 3), grain(random, size)
     image = _photograph(random, membrane, skin, filling, texture, noise)
@@ -117,7 +117,7 @@ def _four_channels(p1: Array, skin: Array, filling: Array, texture: Array, noise
 
 def _superpixels(p1: Array) -> Labels:
     """Flood the boundary map from the minima of a smoother one."""
-    seeds = regional_minima(ndimage.gaussian_filter(p1, 1.5))
+    seeds = regional_minima(ndimage.gaussian_filter(p1, 1.5), p1.ndim)
     return watershed(ndimage.gaussian_filter(p1, 0.7), seeds)
 
 

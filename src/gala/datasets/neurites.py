@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from gala._types import Array, Bools, Floats, Ints, Labels
-from gala.morpho import relabel_connected, watershed
+from gala.morpho import relabel_connected, seg_to_bdry, watershed
 
 _calibres = (2.0, 4.0, 6.0, 9.0, 13.0)  # radius of each class, in voxels, that is taken off the distance
 _limits = (-0.3, 0.4, 0.9, 1.5)  # of normal noise, between classes: thin ones are common
@@ -51,19 +51,8 @@ def grow(random: np.random.Generator, shape: tuple[int, ...]) -> Neurites:
     paths = _walk(random, shape)
     nearest = _nearest_point(paths, shape)
     cells = _smoothed(paths.owner[nearest])
-    inside = paths.in_organelle[nearest] & (blurred(contour(cells), 2.0) < 0.06)
+    inside = paths.in_organelle[nearest] & (blurred(seg_to_bdry(cells), 2.0) < 0.06)
     return Neurites(cells, blurred(inside, 2.0) > 0.5)
-
-
-def contour(regions: Array) -> Bools:
-    """Return the voxels that have another value than a neighbour across a face."""
-    found = np.zeros(regions.shape, dtype=bool)
-    for axis in range(regions.ndim):
-        low, high = _shifted(regions.ndim, axis)
-        differ = regions[low] != regions[high]
-        found[low] |= differ
-        found[high] |= differ
-    return found
 
 
 def blurred(mask: Bools, sigma: float) -> Array:
@@ -123,16 +112,9 @@ def _nearest_point(paths: _Paths, shape: tuple[int, ...]) -> Ints:
 
 def _smoothed(cells: Labels) -> Labels:
     """Return cells with smooth surfaces, each in one piece and none tiny."""
-    edge = contour(cells)
+    edge = seg_to_bdry(cells)
     cores = relabel_connected(np.where(edge, 0, cells + 1))
     sizes = np.bincount(cores.ravel())
     sizes[0] = 0
     kept = (sizes > 0) & (sizes >= min(_smallest**cells.ndim, sizes.max()))
     return watershed(blurred(edge, 1.5), (kept.cumsum() * kept)[cores])
-
-
-def _shifted(ndim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return the boxes of all voxels but the last, and but the first, along an axis."""
-    low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(ndim))
-    high = tuple(slice(1, None) if a == axis else slice(None) for a in range(ndim))
-    return low, high

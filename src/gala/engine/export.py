@@ -15,7 +15,7 @@ from gala.engine.state import live_contacts, live_regions
 from gala.engine.volumes import contact_points
 
 if TYPE_CHECKING:
-    import networkx as nx  # type: ignore[import-untyped]  # no types
+    import networkx as nx
 
 
 def to_networkx(g: RunningGraph) -> nx.Graph:

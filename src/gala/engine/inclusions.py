@@ -86,7 +86,7 @@ def remove_obvious_inclusions(g: RunningGraph) -> int:
 
 def _outside(g: RunningGraph) -> Bools:
     """Tell of each place of a region, shape (N,), whether it lies inside no other."""
-    import networkx as nx  # type: ignore[import-untyped]  # no types; only needed here, and slow to import
+    import networkx as nx  # only needed here, and slow to import
 
     border = g.graph.n_regions
     ways = nx.Graph(g.state.ends[live_contacts(g.state)].tolist())

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -107,9 +108,9 @@ def write_h5_datasets(
     *,
     compression: str | int | None = None,
     chunks: bool | tuple[int, ...] | None = None,
-    attributes: Mapping[str, str] | None = None,
+    attributes: Mapping[str, Mapping[str, object]] | None = None,
 ) -> None:
-    """Write several datasets, all with the same attributes, to an HDF5 file at once; see `write_h5_stack`."""
+    """Write several datasets, and attributes of each, to an HDF5 file at once; see `write_h5_stack`."""
     with replacing(fn) as new:
         if Path(fn).exists():
             shutil.copyfile(fn, new)
@@ -117,15 +118,15 @@ def write_h5_datasets(
             with _opened(new, "a", shown_as=fn) as file:
                 for group, vol in arrays.items():
                     dataset = _create(file, group, np.asarray(vol), fn, compression=compression, chunks=chunks)
-                    dataset.attrs.update(attributes or {})
+                    dataset.attrs.update((attributes or {}).get(group, {}))
         except RuntimeError as error:  # how h5py says that a file could not be closed, the disk being full
             raise OSError(error) from error
 
 
-def read_h5_attribute(fn: FileName, group: str, name: str) -> str:
-    """Return the attribute `name` of a dataset, or an empty string if there is none."""
+def read_h5_attributes(fn: FileName, group: str) -> dict[str, Any]:
+    """Return the attributes of a dataset."""
     with _found(fn, group) as dataset:
-        return str(dataset.attrs.get(name, ""))
+        return dict(dataset.attrs)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""What all formats share: crop boxes mean the same."""
+"""What formats share: crop boxes and voxel sizes mean the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeAlias
+
+import numpy as np
 
 from gala.errors import SettingError
 
@@ -30,3 +32,18 @@ def crop_box(crop: Crop, ndim: int) -> tuple[slice, ...]:
     pairs = zip(bounds[::2], bounds[1::2], strict=True)
     box = tuple(slice(start, stop) for start, stop in pairs)
     return box + (slice(None),) * (ndim - len(box))
+
+
+def three_lengths(lengths: Sequence[float], name: str) -> tuple[float, float, float]:
+    """Return a length along each axis, plane, row and column, after checking that it is one.
+
+    Examples
+    --------
+    >>> three_lengths([40, 4, 4], "resolution")
+    (40.0, 4.0, 4.0)
+    """
+    found = np.asarray(lengths)
+    if found.shape != (3,) or found.dtype.kind not in "uif" or not (np.isfinite(found) & (found > 0)).all():
+        raise SettingError(f"{name} must be three lengths above 0, along planes, rows and columns; got {lengths!r}.")
+    plane, row, column = found.tolist()
+    return float(plane), float(row), float(column)
