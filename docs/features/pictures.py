@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull
 
 from gala import datasets
 from gala.agglo import Rag
-from gala.features import contact, convex_hull, histogram, moments, orientation, squiggliness
+from gala.features import contact, convex_hull, extrema, histogram, moments, orientation, squiggliness
 from gala.features.convex_hull import Hull
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ pastel = colormaps["Set3"]
 def main():
     """Draw all."""
     volume = datasets.synthetic((32, 96, 96), seed=1)
-    for draw in (draw_moments, draw_histogram, draw_contact):
+    for draw in (draw_moments, draw_histogram, draw_extrema, draw_contact):
         save(draw(volume), draw.__name__)
     for draw in (draw_orientation, draw_squiggliness, draw_convex_hull):
         save(draw(), draw.__name__)
@@ -84,6 +84,19 @@ def draw_histogram(volume):
         ax.set(title=title, xlabel="boundary probability", yscale="log")
     axes[0].set_ylabel("mean share of voxels")
     axes[1].legend()
+    return figure
+
+
+def draw_extrema(volume):
+    """Draw the lowest and the highest value of contacts."""
+    X, together = labelled(volume, extrema.Manager())
+    figure, axes = panels(2, sharey=True)
+    bins = np.linspace(0, 1, 31)
+    for ax, column, title in [(axes[0], 4, "lowest value"), (axes[1], 5, "highest value")]:
+        for chosen, color, name in [(together, SAME, "one object"), (~together, APART, "two objects")]:
+            ax.hist(X[chosen, column], bins, histtype="step", density=True, color=color, label=name, linewidth=1.5)
+        ax.set(title=f"contacts, {title}", xlabel="boundary probability", yticks=[])
+    axes[0].legend()
     return figure
 
 
