@@ -104,6 +104,31 @@ def no_mito(before, channels, threshold):
     return priority
 
 
+def mito_merge(channels, threshold):
+    def priority(g, u, v):
+        mitochondria = [n for n in (u, v) if is_mito(g, g.extent(n), channels, threshold)]
+        if len(mitochondria) != 1:
+            return np.inf
+        (mito,) = mitochondria
+        cell = v if mito == u else u
+        if len(g.extent(mito)) > len(g.extent(cell)):
+            return np.inf
+        coords = g.coords(g.extent(mito))
+        outside = ((coords == 0) | (coords == np.array(g.labels.shape) - 1)).any(axis=1).sum()
+        contacts = [len(contact.voxels) for pair, contact in g.contacts.items() if mito in pair]
+        return 1 - len(g.boundary(u, v)) / (sum(contacts) + outside)
+
+    return priority
+
+
+def degrees(g, u, v):
+    """See the row kernel of the same name in the tests."""
+    neighbors = [{m for pair in g.contacts if n in pair for m in pair} - {n} for n in (u, v)]
+    at_border = [touches_the_border(g, n) for n in (u, v)]
+    common = len(neighbors[0] & neighbors[1]) + all(at_border)
+    return sum(map(len, neighbors)) + sum(at_border) - 10 * common
+
+
 def weighted(before, weight):
     """Add the relative size of the contact, times a weight; see the row kernel of the same name in the tests."""
     return lambda g, u, v: before(g, u, v) + weight * len(g.boundary(u, v)) / min(len(g.extent(n)) for n in (u, v))

@@ -33,6 +33,7 @@ from gala.agglo import (
     expected_change_rand,
     expected_change_vi,
     make_ladder,
+    mito_merge,
     no_mito_merge,
     row_policy,
 )
@@ -364,6 +365,25 @@ def test_no_mito_merge__leaves_the_mitochondria_of_the_beginning_alone(volume, t
     )
 
 
+@given(volumes(n_channels=2), st.sampled_from([[0], [0, 1]]), st.sampled_from([0.25, 0.5, 0.75]), rescores)
+@settings(deadline=None, max_examples=40)
+def test_mito_merge__compiled_called_and_slow_engine_agree(volume, wanted, threshold, rescore):
+    policy = mito_merge(wanted, threshold)
+    assert_engines_agree(volume, policy, slow.mito_merge(wanted, threshold), rescore=rescore)
+
+
+def test_mito_merge__puts_mitochondria_into_the_cell_around_them():
+    labels = np.ones((9, 18), int)
+    labels[:, 9:] = 2
+    labels[2:5, 2:5], labels[2:5, 8:11], labels[6:8, 12:14] = 3, 4, 5
+    image = np.isin(labels, [3, 4]) * 0.8
+    g = Rag(labels, image, mito_merge(channel=0))
+    history, scores, _ = g.agglomerate(0.4, save_history=True)
+    assert (history, scores) == ([(1, 3)], [0.0])
+    g.agglomerate(1)
+    assert sorted(np.unique(g.get_segmentation())) == [1, 2, 5]
+
+
 @given(volumes(n_channels=3), st.sampled_from([0, 1, [2], (0, 2)]), st.sampled_from([0.25, 0.5]), st.booleans())
 @few
 def test_is_mito__asks_rows_or_voxels(volume, channel, threshold, keeps_rows):
@@ -536,6 +556,21 @@ def test_row_policy__numbers_may_be_a_function_of_the_graph():
 
     g = Rag(RING, None, row_policy(share, numbers=lambda graph: [graph.sizes.sum()]))
     assert g.edges[1, 2]["weight"] == 2 / 9
+
+
+def degrees(params, u, v, edge, out):
+    """Write how many neighbours both regions have, less ten times those they have in common."""
+    out[0] = u[int(params[0])] + v[int(params[0])] - 10 * edge[int(params[1])]
+
+
+@pytest.mark.parametrize("after", [None, boundary_mean, called(boundary_mean)], ids=["alone", "compiled", "called"])
+@given(volume=volumes(), rescore=rescores)
+@few
+def test_row_policy__reads_topology(after, volume, rescore):
+    labels, image, connectivity = volume
+    policy = row_policy(degrees, columns=["degree", "common neighbours"], after=after)
+    twin = naive_engine.Graph(labels, image, connectivity).agglomerate(each(slow.degrees), rescore=rescore)
+    assert_same_merges(run(volume, policy, rescore=rescore), twin)
 
 
 def test_row_policy__border_is_a_column():

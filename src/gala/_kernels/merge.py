@@ -301,11 +301,18 @@ def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
 @pasted
 def priority_of(state: State, program: Program, model: Model, e: int, x: Floats, scratch: Array) -> float:
     """Return the priority of contact `e`; `x`, shape (F,), and `scratch` are room for its features and the model."""
-    small, large = order_pair(state, e)
-    describe(program, state.region_rows, state.contact_rows, small, large, e, x)
+    describe_edge(state, program, e, x)
     x[0] = score(model, x, scratch)
-    finish(program, state.region_rows, state.contact_rows, small, large, e, x)
+    finish_edge(state, program, e, x)
     return float(x[0])
+
+
+@pasted
+def finish_edge(state: State, program: Program, e: int, out: Floats) -> None:
+    """Rewrite the priority of contact `e`, ``out[0]``; NaN stays, so that nothing hides it."""
+    if program.finish.shape[0] > 0 and not np.isnan(out[0]):
+        small, large = order_pair(state, e)
+        finish(program, state.region_rows, state.contact_rows, small, large, e, out)
 
 
 @kernel
@@ -358,8 +365,9 @@ def score_edges(
 def finish_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
     """Rewrite the priorities `out`, shape (B,), of the contacts in `edges`, shape (B,)."""
     for i in range(edges.size):
-        small, large = order_pair(state, edges[i])
-        finish(program, state.region_rows, state.contact_rows, small, large, edges[i], out[i : i + 1])
+        if program.reads_topology:
+            refresh_pair(state, edges[i])
+        finish_edge(state, program, edges[i], out[i : i + 1])
 
 
 # -- private: lists of contacts ---------------------------------------------------------------------------------------

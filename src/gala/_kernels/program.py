@@ -46,9 +46,8 @@ def describe(program: Any, regions: Floats, contacts: Floats, small: int, large:
 
 @pasted
 def finish(program: Any, regions: Floats, contacts: Floats, small: int, large: int, edge: int, out: Floats) -> None:
-    """Rewrite the priority of a pair, ``out[0]``; NaN stays, so that what follows does not hide it."""
-    if program.finish.shape[0] > 0 and not np.isnan(out[0]):
-        _run(program, program.finish, regions, contacts, small, large, edge, out)
+    """Rewrite the priority of a pair, ``out[0]``."""
+    _run(program, program.finish, regions, contacts, small, large, edge, out)
 
 
 @pasted

@@ -23,7 +23,7 @@ from gala.engine.policy.learned import (
     expected_change_rand,
     expected_change_vi,
 )
-from gala.engine.policy.mitochondria import is_mito, is_mito_boundary, no_mito_merge
+from gala.engine.policy.mitochondria import is_mito, is_mito_boundary, mito_merge, no_mito_merge
 from gala.engine.policy.order import boundary_mean_ladder, make_ladder, ordered_priority, random_priority
 from gala.engine.policy.rows import RowPolicy, row_policy
 
@@ -50,6 +50,7 @@ __all__ = [
     "is_mito",
     "is_mito_boundary",
     "make_ladder",
+    "mito_merge",
     "no_mito_merge",
     "not_a_priority",
     "ordered_priority",

@@ -40,6 +40,17 @@ def _keep_apart(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats)
         out[0] = np.inf
 
 
+@row_kernel
+def _enter(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
+    """Write the share of the mitochondrion's contacts that are with others, if the other region is no smaller."""
+    u_is_mito, v_is_mito = _mean_is_high(params, 1, u), _mean_is_high(params, 1, v)
+    out[0] = np.inf
+    if u_is_mito and not v_is_mito:
+        out[0] = 1.0 - edge[0] / u[int(params[0])]
+    if v_is_mito and not u_is_mito and u[0] == v[0]:
+        out[0] = 1.0 - edge[0] / v[int(params[0])]
+
+
 def no_mito_merge(
     priority_function: Policy | Callable[..., Any], channel: int | Sequence[int] = 2, threshold: float = 0.5
 ) -> RowPolicy:
@@ -70,6 +81,41 @@ def no_mito_merge(
     columns, numbers = _definition(channel, threshold)
     name = f"no_mito_merge(channel={channel}, threshold={threshold})"
     return RowPolicy(name, _keep_apart, _means(), columns, numbers=numbers, after=as_policy(priority_function))
+
+
+def mito_merge(channel: int | Sequence[int] = 2, threshold: float = 0.5) -> RowPolicy:
+    """Return the policy that merges mitochondria into the cells around them, and nothing else.
+
+    The priority of a mitochondrion and a region that is none, and not smaller, is the share of the mitochondrion's
+    contacts that are with others: 0 if it lies inside that region. All other priorities are infinite.
+
+    Parameters
+    ----------
+    channel, threshold : optional
+        What a mitochondrion is; see `is_mito`.
+
+    Raises
+    ------
+    SettingError
+        If `channel` or `threshold` is no number.
+
+    Notes
+    -----
+    Contacts are measured in voxels of both sides; the border of the volume counts as a neighbour, with the
+    mitochondrion's voxels there.
+
+    Examples
+    --------
+    >>> from gala.agglo import Rag
+    >>> image = np.zeros((7, 2))
+    >>> image[2:4, 1] = 0.9  # the second region
+    >>> g = Rag([1, 1, 2, 2, 3, 3, 3], image, mito_merge(channel=1))
+    >>> g.edges[1, 2]["weight"], g.edges[2, 3]["weight"]
+    (0.5, 0.5)
+    """
+    columns, numbers = _definition(channel, threshold)
+    name = f"mito_merge(channel={channel}, threshold={threshold})"
+    return RowPolicy(name, _enter, _means(), ("all contacts", *columns), numbers=numbers)
 
 
 def is_mito(g: RunningGraph, n: int, channel: int | Sequence[int] = 2, threshold: float = 0.5) -> bool:

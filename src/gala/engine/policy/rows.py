@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from gala._kernels import merge
+from gala._kernels import merge, topology
 from gala._kernels.jit import joined_kernels, row_kernels, user_row_kernel
 from gala._kernels.models import identity
 from gala._kernels.program import Part, Program
@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 Numbers = Sequence[float] | Callable[[RegionGraph], Sequence[float]]
 _ARGUMENTS = "(params, u, v, edge, out)"
 _TO_THE_END = np.iinfo(np.int32).max  # a slice up to here is a whole row
-# Columns that the engine adds to the rows of regions, counted from their end.
-_OF_THE_ENGINE = {"border": -1}
+# Columns that the engine adds to rows, counted from the end: those of regions, and the last of contacts.
+_TOPOLOGY = {
+    "degree": topology.DEGREE - topology.REGION_FIRST,
+    "all contacts": topology.TOTAL - topology.REGION_FIRST,
+    "largest contact": topology.LARGEST - topology.REGION_FIRST,
+    "common neighbours": topology.COMMON - topology.N_CONTACT_COLUMNS,
+}
+_OF_THE_ENGINE = {"border": -topology.BORDER, **_TOPOLOGY}
 
 
 class RowPolicy(CallablePolicy):
@@ -104,7 +110,10 @@ class RowPolicy(CallablePolicy):
             return g.score(compiled, contacts)
         assert self.after is not None  # or it would be compiled
         priorities = np.array(self.after(g, edges), dtype=np.float64)
-        merge.finish_edges(g.state, self._added(_nothing(), "finish", g.graph), contacts, priorities)
+        program = self._added(_nothing(), "finish", g.graph)
+        if program.reads_topology:
+            g.keep_topology()
+        merge.finish_edges(g.state, program, contacts, priorities)
         return priorities
 
     def _added(self, program: Program, kind: str, graph: RegionGraph) -> Program:
@@ -117,6 +126,7 @@ class RowPolicy(CallablePolicy):
         program = program._replace(
             kernels=joined_kernels(program.kernels, row_kernels([self.kernel])),
             params=np.concatenate([program.params, params]),
+            reads_topology=program.reads_topology or any(name in _TOPOLOGY for name in self.columns),
         )
         return program._replace(steps=steps) if kind == "steps" else program._replace(finish=steps)
 
@@ -174,7 +184,9 @@ def row_policy(
         Keeps the columns; the graph must be built with it. `gala.agglo.Rag` does so by itself.
     columns : sequence of str, optional
         Names of columns, such as "p1[0]", the sum of channel 0; ``graph.contact_spec.names`` lists those of a graph.
-        "border" is above 0 in the rows of regions at the border of the volume; it is counted from the end.
+        The engine adds some, counted from the end: of regions "border", the voxels at the border of the volume,
+        "degree", the number of neighbours, and the voxels of "all contacts" and of the "largest contact", the border
+        being a neighbour; of contacts "common neighbours", their number.
     numbers : sequence of float, or function of the graph that returns one, optional
         Whatever else the kernel needs.
     after : policy or function, optional
