@@ -23,7 +23,7 @@ from gala.errors import LabelError
 from gala.evaluate import split_vi
 from gala.features import graph, inclusion, moments
 from gala.features.base import Composite, Null
-from gala.features.default import paper_em
+from gala.features.default import paper_em, snemi3d
 from gala.features.program import is_declared
 from gala.graph.build import build_graph
 from naive_engine import volumes
@@ -234,6 +234,18 @@ def test_features__are_the_published_matrix(split, manager, image):
     g = Rag(example(split, "ws"), example(split, image), feature_manager=manager)
     assert_array_equal(g.real_edges(), expected["edges"])
     assert_allclose(g.features(manager, expected["edges"]), expected["X"], rtol=0, atol=1e-9)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(("image", "others"), [("p1", slice(104, 132)), ("p4", slice(392, 492))])
+def test_snemi3d__is_the_published_matrix__but_for_the_columns_of_contact(image, others):
+    expected = reference(f"features_test_{image}_snemi3d_slow")
+    features = snemi3d()
+    X = Rag(example("test", "ws"), example("test", image), feature_manager=features).features(
+        features, expected["edges"]
+    )
+    assert X.shape == expected["X"].shape
+    assert_allclose(np.delete(X, others, axis=1), np.delete(expected["X"], others, axis=1), rtol=0, atol=1e-9)
 
 
 @pytest.mark.slow
