@@ -30,8 +30,8 @@ def paper_em() -> Composite:
     Examples
     --------
     >>> from gala.features.program import output_names
-    >>> from gala.graph.caches import Channels
-    >>> len(output_names(paper_em(), Channels.all_plain(1), ndim=3))
+    >>> from gala.graph.caches import Channels, ImageKind
+    >>> len(output_names(paper_em(), ImageKind.unit(Channels.all_plain(1), ndim=3)))
     112
     """
     return Composite(

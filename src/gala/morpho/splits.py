@@ -80,7 +80,8 @@ def manual_split(
     lookup = np.array([body, body, *new_labels(split, int(pieces.max()) - 1)], dtype=split.dtype)
     result = lookup[pieces]
     if not split.all():
-        result[(pieces > 0) & (watershed(relief, numbered, connectivity, inside, dams=True) == 0)] = 0
+        parted = watershed(relief, numbered, connectivity, inside, dams=True)  # where heights tie, not the same pieces
+        result = np.where((pieces > 0) & (parted == 0), split.dtype.type(0), lookup[parted])
     np.copyto(split[box], result, where=inside)
     return split
 
