@@ -9,11 +9,22 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
-from scipy.spatial import ConvexHull
+from scipy.ndimage import center_of_mass
+from scipy.spatial import ConvexHull, KDTree
 
 from gala import datasets
 from gala.agglo import Rag
-from gala.features import contact, convex_hull, extrema, histogram, moments, orientation, squiggliness
+from gala.features import (
+    contact,
+    convex_hull,
+    extrema,
+    graph,
+    histogram,
+    inclusion,
+    moments,
+    orientation,
+    squiggliness,
+)
 from gala.features.convex_hull import Hull
 
 HERE = Path(__file__).parent
@@ -26,7 +37,7 @@ def main():
     volume = datasets.synthetic((32, 96, 96), seed=1)
     for draw in (draw_moments, draw_histogram, draw_extrema, draw_contact):
         save(draw(volume), draw.__name__)
-    for draw in (draw_orientation, draw_squiggliness, draw_convex_hull):
+    for draw in (draw_orientation, draw_squiggliness, draw_convex_hull, draw_graph, draw_inclusion):
         save(draw(), draw.__name__)
 
 
@@ -187,6 +198,46 @@ def draw_convex_hull():
         ax.annotate(f"{manager(g, n)[1]:.2f}", coords.mean(axis=0)[::-1], ha="center")
     ax.set_title("hulls, volume over size")
     return figure
+
+
+def cells(shape=(120, 130), n_cells=20, n_inside=5):
+    """Return the labels of cells, some of which hold another one, and the centres of all."""
+    rng = np.random.default_rng(4)
+    where = np.moveaxis(np.indices(shape), 0, -1)
+    centers = rng.uniform(0, shape, (n_cells, 2))
+    for _ in range(3):  # towards cells of one size
+        labels = KDTree(centers).query(where)[1]
+        centers = np.array(center_of_mass(labels >= 0, labels, np.arange(n_cells)))
+    inner = centers[rng.permutation(n_cells)[:n_inside]]
+    for label, center in enumerate(inner, start=n_cells):
+        labels[np.hypot(*np.moveaxis(where - center, -1, 0)) < 6] = label
+    return labels, np.concatenate([centers, inner])
+
+
+def colored(manager, titles, colors):
+    """Return a figure of cells in the colours of their two features, its axes, the graph, and the centres."""
+    labels, centers = cells()
+    g = Rag(labels, feature_manager=manager)
+    values = np.array([manager(g, n) for n in range(len(centers))])
+    apart = (np.diff(labels, axis=0, append=-1) != 0) | (np.diff(labels, axis=1, append=-1) != 0)
+    figure, axes = panels(2)
+    for ax, value, title in zip(axes, values.T, titles, strict=True):
+        picture = ax.imshow(np.where(apart, np.nan, value[labels]), cmap=colors, interpolation="nearest")
+        ax.set(title=title, xticks=[], yticks=[])
+        figure.colorbar(picture, ax=ax, shrink=0.8)
+    return figure, axes, g, centers
+
+
+def draw_graph():
+    """Draw degrees, and mean degrees of neighbours."""
+    figure, axes, g, centers = colored(graph.Manager(), ("degree", "mean degree of neighbours"), "viridis")
+    axes[0].plot(*centers[g.real_edges()].transpose(2, 1, 0)[::-1], color="white", linewidth=0.7)
+    return figure
+
+
+def draw_inclusion():
+    """Draw shares of contacts."""
+    return colored(inclusion.Manager(), ("largest / all contacts", "second largest / largest"), "magma")[0]
 
 
 if __name__ == "__main__":
