@@ -6,20 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala._kernels.columns import END, N_TOUCHED, PRIORITY
 from gala._kernels.containers import Bags, main_label, pour
+from gala._kernels.heap import NOTHING, pop_edge, set_priority
 from gala._kernels.jit import kernel, pasted
-from gala._kernels.merge import (
-    NOTHING,
-    State,
-    describe_edge,
-    merge_edge,
-    pop_edge,
-    priority_of,
-    set_priority,
-)
+from gala._kernels.loop import describe_edge, priority_of
+from gala._kernels.merge import merge_edge
 from gala._kernels.models import Model
 from gala._kernels.program import Program
+from gala._kernels.state import END, N_TOUCHED, PRIORITY, State
 from gala._types import Array, Floats, Ints
 
 STRICT, LOOSE, PERMISSIVE = 0, 1, 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gala._kernels.jit import kernel
-from gala._kernels.merge import State, find_contact, may_share, merge_regions
+from gala._kernels.merge import merge_regions
+from gala._kernels.state import State, find_contact, may_share
 from gala._types import Bools, Floats, Ints
 
 

@@ -6,11 +6,9 @@ neighbour: its contact with a region is the region's voxels there, its own neigh
 
 from __future__ import annotations
 
-from typing import Any
-
-from gala._kernels.columns import END, N_AT_BORDER, N_MERGES, NEXT, is_half_of, key_of
 from gala._kernels.containers import is_free, slot_of
 from gala._kernels.jit import kernel, pasted
+from gala._kernels.state import END, N_AT_BORDER, N_MERGES, NEXT, State, is_half_of, key_of
 from gala._types import Ints
 
 # Of a region: how many neighbours it has, and they have in all; the voxels of all its contacts, and of its two largest.
@@ -25,7 +23,7 @@ REGION_FIRST, AS_OF, BORDER = N_REGION_COLUMNS + 2, 2, 1  # counted from the end
 
 
 @pasted
-def refresh_pair(state: Any, e: int) -> None:
+def refresh_pair(state: State, e: int) -> None:
     """Bring the topology columns of contact `e` and of its two regions up to date."""
     u, v = state.links[e, END], state.links[e, END + 1]
     refresh_region(state, u)
@@ -47,7 +45,7 @@ def refresh_pair(state: Any, e: int) -> None:
 
 
 @pasted
-def refresh_region(state: Any, region: int) -> None:
+def refresh_region(state: State, region: int) -> None:
     """Bring the topology columns of a region up to date, unless they are."""
     row = state.region_rows[region]
     n_merges = state.counters[N_MERGES]
@@ -85,7 +83,7 @@ def refresh_region(state: Any, region: int) -> None:
 
 
 @kernel
-def refresh_regions(state: Any, edges: Ints) -> None:
+def refresh_regions(state: State, edges: Ints) -> None:
     """Bring the topology columns of the regions of each contact in `edges` up to date."""
     for i in range(edges.size):
         refresh_region(state, state.links[edges[i], END])

@@ -12,7 +12,7 @@ import numpy as np
 
 from gala._kernels import merge
 from gala._kernels.containers import Bags
-from gala._kernels.merge import State
+from gala._kernels.state import State, find_contact, find_mergeable, may_share
 from gala._types import Array, Bools, Ints, Labels
 from gala.engine.state import FROZEN, bags_of
 from gala.errors import ConstraintError
@@ -44,15 +44,15 @@ def constrain(g: RunningGraph, constraints: Constraints) -> None:
 def may_merge(g: RunningGraph, contacts: Ints) -> Bools:
     """Tell of each contact whether constraints allow to merge its regions, shape (B,)."""
     out = np.empty(len(contacts), dtype=np.bool_)
-    merge.find_mergeable(g.state, contacts, out)
+    find_mergeable(g.state, contacts, out)
     return out
 
 
 def check_merge(g: RunningGraph, n1: int, n2: int) -> None:
     """Raise ConstraintError, with the superpixels, if constraints keep two regions apart; they need not touch."""
     u, v = g.region_of(n1), g.region_of(n2)
-    contact = merge.find_contact(g.state, u, v)
-    if not (contact >= 0 and g.state.frozen_contact[contact]) and merge.may_share(g.state, u, v):
+    contact = find_contact(g.state, u, v)
+    if not (contact >= 0 and g.state.frozen_contact[contact]) and may_share(g.state, u, v):
         return
     labels = g.graph.labels[np.concatenate([g.leaves_of(n1), g.leaves_of(n2)])]
     against = listed(g.constraints.violations(labels, np.zeros(len(labels), dtype=np.int64)))

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from gala._kernels import merge
+from gala._kernels.state import find_contact, may_merge
 from gala._types import Bools, Ints
 from gala.engine.border import touch_border
 from gala.engine.running import RunningGraph
@@ -76,7 +76,7 @@ def remove_obvious_inclusions(g: RunningGraph) -> int:
         if state.node[region] < 0 or state.degree[region] != 1 or at_border[region]:
             continue
         contact = contacts_of(state, region)[0]
-        if merge.may_merge(state, contact):
+        if may_merge(state, contact):
             u, v = state.ends[contact].tolist()
             keep = g.region_of(g.merge_regions(u, v, 0.0))
             at_border[keep] = at_border[u] or at_border[v]
@@ -111,7 +111,7 @@ def _absorb(g: RunningGraph, outside: Bools) -> None:
     while waiting:
         host, region = waiting.popleft()
         place = home.get(host, host)
-        if is_done[region] or not merge.may_merge(state, merge.find_contact(state, place, region)):
+        if is_done[region] or not may_merge(state, find_contact(state, place, region)):
             continue
         is_done[region] = True
         waiting.extend((host, other) for other in _neighbors(g, region) if not is_done[other])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gala._kernels import learning, merge
+from gala._kernels import heap, learning
 from gala._kernels.containers import Bags, pour
 from gala._kernels.learning import Examples, Truths
 from gala._kernels.models import new_scratch
@@ -137,7 +137,7 @@ def learn_epoch(g: RunningGraph, truths: Truths, feature_map: Null, schedule: Sc
     """Agglomerate `g` to the end with its policy; return an example for each contact popped."""
     truths = truths._replace(overlaps=copy_arrays(truths.overlaps))
     g.priorities()
-    merge.fill_heap(g.state, np.inf)
+    heap.fill_heap(g.state, np.inf)
     compiled = g.policy.compiled(g.graph)
     if compiled is None or not is_declared(feature_map):
         return _learn_by_calls(g, truths, feature_map, schedule)
@@ -257,7 +257,7 @@ def _learn_by_calls(g: RunningGraph, truths: Truths, feature_map: Null, schedule
     rows: list[Floats] = []
     pairs: list[Ints] = []
     parts: list[Examples] = []
-    while (contact := merge.pop_edge(g.state, np.inf)) != merge.NOTHING:
+    while (contact := heap.pop_edge(g.state, np.inf)) != heap.NOTHING:
         rows.append(g.describe(feature_map, np.array([contact]))[0])
         pairs.append(g.pairs_of(np.array([contact]))[0])
         example = _room(1, 0, schedule)

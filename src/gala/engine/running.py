@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from gala._kernels import columns, merge, topology
+from gala._kernels import heap, loop, merge, topology
 from gala._kernels.models import new_scratch
+from gala._kernels.state import N_MERGES, N_TOUCHED, NEXT_PART, find_contact
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, Floats, Ints
 from gala.engine.caches import HandWrittenCaches, declared_rows
@@ -125,7 +126,7 @@ class RunningGraph:
     @property
     def n_merges(self) -> int:
         """How many merges were made so far."""
-        return int(self.state.counters[columns.N_MERGES])
+        return int(self.state.counters[N_MERGES])
 
     @property
     def probabilities_r(self) -> Array:
@@ -182,7 +183,7 @@ class RunningGraph:
         if self.border in (u, v):
             return self._on_the_border(self.extent(v if u == self.border else u))
         lists = self._voxel_lists("contact")
-        parts = chain(self.state.links[:, columns.NEXT_PART], self.find_contact(u, v))
+        parts = chain(self.state.links[:, NEXT_PART], self.find_contact(u, v))
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
 
     def values(self, voxels: Ints) -> Floats:
@@ -222,7 +223,7 @@ class RunningGraph:
         if program.reads_topology:
             self.keep_topology()
         out = np.empty((len(contacts), len(output_names(feature_map, graph.kind))))
-        merge.describe_edges(self.state, program, contacts, out)
+        loop.describe_edges(self.state, program, contacts, out)
         return out
 
     def score(self, compiled: Compiled, contacts: Ints) -> Floats:
@@ -236,7 +237,7 @@ class RunningGraph:
         def score_block(first: int) -> None:
             part = slice(first, first + _SCORE_BLOCK)
             room = np.empty(compiled.n_features), new_scratch(compiled.model)
-            merge.score_edges(self.state, compiled.program, compiled.model, contacts[part], out[part], *room)
+            loop.score_edges(self.state, compiled.program, compiled.model, contacts[part], out[part], *room)
 
         map_over_threads(score_block, range(0, len(contacts), _SCORE_BLOCK), n_threads=self.n_threads)
         return out
@@ -267,10 +268,10 @@ class RunningGraph:
         limit = check_threshold(threshold)
         stop = self.graph.n_regions if max_merges is None else self.n_merges + max_merges
         self.priorities()
-        merge.fill_heap(self.state, limit)
+        heap.fill_heap(self.state, limit)
         compiled = self.policy.compiled(self.graph) if not self._caches.are_made else None
         if compiled is None:
-            while self.n_merges < stop and (contact := merge.pop_edge(self.state, limit)) != merge.NOTHING:
+            while self.n_merges < stop and (contact := heap.pop_edge(self.state, limit)) != heap.NOTHING:
                 self.merge_contact(contact, limit)
             return
         if compiled.program.reads_topology:
@@ -278,7 +279,7 @@ class RunningGraph:
         room = np.empty(compiled.n_features), new_scratch(compiled.model)
         program, model = compiled.program, compiled.model
         try:
-            wrong = merge.agglomerate(self.state, program, model, limit, stop, self.rescore_all, *room)
+            wrong = loop.agglomerate(self.state, program, model, limit, stop, self.rescore_all, *room)
         except Exception:  # raised by a user's kernel: the merges made stay, what was not scored again is later
             self._scored = False
             raise
@@ -310,11 +311,11 @@ class RunningGraph:
         self._region_of[self.graph.n_regions + self.n_merges - 1] = keep
         if joined is not None:
             self._caches.keep(self, joined)
-        touched = self.state.touched[: self.state.counters[columns.N_TOUCHED]].astype(np.int64)
+        touched = self.state.touched[: self.state.counters[N_TOUCHED]].astype(np.int64)
         if self._scored:
             self._scored = False  # if the policy fails now, all are scored again
             for contact, value in zip(touched, self._new_priorities(touched), strict=True):
-                merge.set_priority(self.state, contact, value, threshold)
+                heap.set_priority(self.state, contact, value, threshold)
             self._scored = True
         return int(self.names[self.graph.n_regions + self.n_merges - 1])
 
@@ -358,7 +359,7 @@ class RunningGraph:
 
     def find_contact(self, u: int, v: int) -> int:
         """Return the contact of two regions."""
-        contact = int(merge.find_contact(self.state, self.region_of(u), self.region_of(v)))
+        contact = int(find_contact(self.state, self.region_of(u), self.region_of(v)))
         if contact < 0:
             raise KeyError(f"regions {u} and {v} do not touch.")
         return contact

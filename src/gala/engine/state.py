@@ -7,9 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from gala._kernels import merge
-from gala._kernels.columns import END, LAST_PART, LOW_RANK, N_AT_BORDER, NEXT, RANK, is_half_of
 from gala._kernels.containers import Bags, new_table
-from gala._kernels.merge import State
+from gala._kernels.state import END, LAST_PART, LOW_RANK, N_AT_BORDER, NEXT, RANK, State, is_half_of
 from gala._kernels.topology import N_CONTACT_COLUMNS, REGION_FIRST
 from gala._types import Array, Floats, Ints, Labels
 from gala.graph.caches import Join

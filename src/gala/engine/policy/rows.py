@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from gala._kernels import merge, topology
+from gala._kernels import loop, topology
 from gala._kernels.jit import joined_kernels, row_kernels, user_row_kernel
 from gala._kernels.models import identity
 from gala._kernels.program import Part, Program
@@ -113,7 +113,7 @@ class RowPolicy(CallablePolicy):
         program = self._added(_nothing(), "finish", g.graph)
         if program.reads_topology:
             g.keep_topology()
-        merge.finish_edges(g.state, program, contacts, priorities)
+        loop.finish_edges(g.state, program, contacts, priorities)
         return priorities
 
     def _added(self, program: Program, kind: str, graph: RegionGraph) -> Program:
