@@ -75,6 +75,7 @@ def pop_edge(state: State, threshold: float) -> int:
 
 @inlined
 def is_less(priority: float, rank: int, other_priority: float, other_rank: int) -> bool:
+    """Tell whether one priority comes before another; ranks settle ties."""
     return priority < other_priority or (priority == other_priority and rank < other_rank)
 
 

@@ -1,244 +1,23 @@
 """What a feature manager is: the historic protocol (`Null`), and the one that runs compiled (`Declared`).
 
-A manager keeps a cache for each region and contact, updates it when two become one, and computes features of
-a pair from it. A declared manager leaves all of this to compiled loops: it names its columns and gives four
-small kernels.
+Several managers make one (`Composite`), and a manager that knows the truth stands in for others in tests (`Mock`).
 """
 
 from __future__ import annotations
 
 import importlib
-import itertools
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gala._types import ArrayLike, Floats, Ints, Labels
+from gala._types import Floats, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import GatherKernel, ImageKind, Layout, RowKernel
+from gala.features.declared import Declared as Declared  # "x as x": this is where it is found
+from gala.features.protocol import FeatureGraph as FeatureGraph, Json as Json, Null as Null, Pair as Pair
 
-Json: TypeAlias = dict[str, Any]
-Pair: TypeAlias = tuple[int, int]
 Caches: TypeAlias = list[Any]
-
-
-class FeatureGraph(Protocol):
-    """What a feature manager may ask of the graph that it describes."""
-
-    @property
-    def kind(self) -> ImageKind:
-        """What the channels of the image mean, its dimensions, and the size of a voxel."""
-
-    @property
-    def nodes(self) -> Mapping[int, Mapping[str, Any]]:
-        """The regions and what is known of each."""
-
-    @property
-    def edges(self) -> Mapping[Pair, Mapping[str, Any]]:
-        """The contacts and what is known of each."""
-
-    def extent(self, n: int) -> Ints:
-        """Return the voxels of region `n`, positions in the raveled volume."""
-
-    def boundary(self, u: int, v: int) -> Ints:
-        """Return the voxels of the contact of `u` and `v`, positions in the raveled volume."""
-
-    def values(self, voxels: Ints) -> Floats:
-        """Return the image at `voxels`, shape (V, C)."""
-
-    def coords(self, voxels: Ints) -> Floats:
-        """Return the coordinates of `voxels`, shape (V, ndim)."""
-
-    def region_topology(self, n: int) -> Floats:
-        """Return how region `n` lies among its neighbours, shape (5,); see `gala.features.topology`."""
-
-    def contact_topology(self, u: int, v: int) -> Floats:
-        """Return how the contact of `u` and `v` lies among the others, shape (2,); see `gala.features.topology`."""
-
-
-class Null:
-    """A manager of no features, and the protocol that hand-written managers override.
-
-    Examples
-    --------
-    >>> class Size(Null):
-    ...     "The sizes of both regions."
-    ...     def compute_node_features(self, g, n, cache=None):
-    ...         return np.array([g.nodes[n]["size"]], dtype=float)
-    """
-
-    default_cache: ClassVar[str] = "feature-cache"
-    name: ClassVar[str] = "null"
-
-    def __call__(self, g: FeatureGraph, n1: int, n2: int | None = None) -> Floats:
-        """Return the features of the pair `n1`, `n2`, shape (F,), or of region `n1` alone."""
-        return self.compute_features(g, n1, n2)
-
-    def compute_features(self, g: FeatureGraph, n1: int, n2: int | None = None) -> Floats:
-        """Return features of the smaller region, the larger one, their contact and difference, joined.
-
-        Regions of one size come in the order given. Of a single region, return the node features.
-        """
-        if n2 is None:
-            return self.compute_node_features(g, n1, g.nodes[n1][self.default_cache])
-        if g.nodes[n1]["size"] > g.nodes[n2]["size"]:
-            n1, n2 = n2, n1
-        cache1, cache2 = (g.nodes[n][self.default_cache] for n in (n1, n2))
-        return np.concatenate(
-            [
-                self.compute_node_features(g, n1, cache1),
-                self.compute_node_features(g, n2, cache2),
-                self.compute_edge_features(g, n1, n2, g.edges[n1, n2][self.default_cache]),
-                self.compute_difference_features(g, n1, n2, cache1, cache2),
-            ]
-        )
-
-    def create_node_cache(self, g: FeatureGraph, n: int) -> Any:
-        """Return the cache of region `n`."""
-        return np.empty(0)
-
-    def create_edge_cache(self, g: FeatureGraph, n1: int, n2: int) -> Any:
-        """Return the cache of the contact of `n1` and `n2`."""
-        return np.empty(0)
-
-    def update_node_cache(self, g: FeatureGraph, n1: int, n2: int, dst: Any, src: Any) -> Any:
-        """Update `dst`, the cache of `n1`, with `src`, that of `n2`; return it if it is a new object."""
-
-    def update_edge_cache(self, g: FeatureGraph, e1: Pair, e2: Pair, dst: Any, src: Any) -> Any:
-        """Update `dst`, the cache of `e1`, with `src`, that of `e2`; return it if it is a new object."""
-
-    def compute_node_features(self, g: FeatureGraph, n: int, cache: Any = None) -> Floats:
-        """Return features of region `n`."""
-        return np.empty(0)
-
-    def compute_edge_features(self, g: FeatureGraph, n1: int, n2: int, cache: Any = None) -> Floats:
-        """Return features of the contact of `n1` and `n2`."""
-        return np.empty(0)
-
-    def compute_difference_features(
-        self, g: FeatureGraph, n1: int, n2: int, cache1: Any = None, cache2: Any = None
-    ) -> Floats:
-        """Return features of what `n1` and `n2` do not have in common."""
-        return np.empty(0)
-
-    def leaves(self) -> Iterator[Null]:
-        """Yield the managers that this one is made of, in order; `Null` itself is made of none."""
-        if type(self) is not Null:
-            yield self
-
-    def parameters(self) -> Json:
-        """Return the arguments that make a manager equal to this one."""
-        return {}
-
-    def write_fm(self, json_fm: Json | None = None) -> Json:
-        """Return a description that can be written as JSON, added to `json_fm` if given.
-
-        Examples
-        --------
-        >>> Null().write_fm()
-        {'feature_list': ['null'], 'null': {}}
-        """
-        description: Json = {} if json_fm is None else json_fm
-        key = _unused(self.name, description)
-        description.setdefault("feature_list", []).append(key)
-        description[key] = self.parameters()
-        return description
-
-    @classmethod
-    def load_dict(cls, fm_info: Json) -> Null:
-        """Return the manager with the parameters in `fm_info`.
-
-        Raises
-        ------
-        FeatureError
-            If these are not its parameters.
-        """
-        try:
-            return cls(**fm_info)
-        except TypeError as error:
-            raise FeatureError(f"no {cls.name} can be made with {fm_info!r}: {error}.") from error
-
-
-class Declared(Null):
-    """A manager written as cache columns and kernels, which compiled loops run without knowing it.
-
-    A subclass sets `gather`, `node`, `edge` and `difference` to static methods, made with `gather_kernel` and
-    `row_kernel` of `gala._kernels.jit`, and writes `layout` and `parameters`.
-    """
-
-    gather: GatherKernel
-    node: RowKernel
-    edge: RowKernel
-    difference: RowKernel
-
-    def layout(self, kind: ImageKind) -> Layout:
-        """Return columns, parameters and names of outputs for this kind of image."""
-        raise FeatureError(f"{type(self).__name__} must define layout(kind).")
-
-    def create_node_cache(self, g: FeatureGraph, n: int) -> Floats:
-        """Return the cache row of region `n`, shape (C,)."""
-        layout = self.layout(g.kind)
-        return self._row(g, g.extent(n), layout, layout.region_channels) if layout.of_regions else np.empty(0)
-
-    def create_edge_cache(self, g: FeatureGraph, n1: int, n2: int) -> Floats:
-        """Return the cache row of the contact of `n1` and `n2`, shape (C,)."""
-        layout = self.layout(g.kind)
-        return self._row(g, g.boundary(n1, n2), layout, layout.contact_channels)
-
-    def update_node_cache(self, g: FeatureGraph, n1: int, n2: int, dst: Floats, src: Floats) -> Floats:
-        """Join row `src` into row `dst`."""
-        dst[:] = self.layout(g.kind).region_spec.join(dst, src)
-        return dst
-
-    def update_edge_cache(self, g: FeatureGraph, e1: Pair, e2: Pair, dst: Floats, src: Floats) -> Floats:
-        """Join row `src` into row `dst`."""
-        dst[:] = self.layout(g.kind).spec.join(dst, src)
-        return dst
-
-    def compute_node_features(self, g: FeatureGraph, n: int, cache: Floats | None = None) -> Floats:
-        """Return features of region `n` from its cache row."""
-        row = g.nodes[n][self.default_cache] if cache is None else cache
-        layout = self.layout(g.kind)
-        return run_row_kernel(self.node, layout, layout.node_names, row, (), ())
-
-    def compute_edge_features(
-        self,
-        g: FeatureGraph,
-        n1: int,
-        n2: int,
-        cache: Floats | None = None,
-        cache1: Floats | None = None,
-        cache2: Floats | None = None,
-    ) -> Floats:
-        """Return features of the contact of `n1` and `n2` from its cache row and theirs."""
-        row = g.edges[n1, n2][self.default_cache] if cache is None else cache
-        u, v = self._region_row(g, n1, cache1), self._region_row(g, n2, cache2)
-        layout = self.layout(g.kind)
-        return run_row_kernel(self.edge, layout, layout.edge_names, u, v, row)
-
-    def compute_difference_features(
-        self, g: FeatureGraph, n1: int, n2: int, cache1: Floats | None = None, cache2: Floats | None = None
-    ) -> Floats:
-        """Return features of what `n1` and `n2` do not have in common, from their cache rows."""
-        u = g.nodes[n1][self.default_cache] if cache1 is None else cache1
-        v = g.nodes[n2][self.default_cache] if cache2 is None else cache2
-        layout = self.layout(g.kind)
-        return run_row_kernel(self.difference, layout, layout.difference_names, u, v, ())
-
-    def _region_row(self, g: FeatureGraph, n: int, cache: Floats | None) -> Floats:
-        row = g.nodes[n][self.default_cache] if cache is None else cache
-        return row if isinstance(row, np.ndarray) else self.create_node_cache(g, n)  # a list is that of a composite
-
-    def _row(self, g: FeatureGraph, voxels: Ints, layout: Layout, channels: Sequence[int]) -> Floats:
-        rows = layout.spec.empty[np.newaxis]
-        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.kind.ndim))
-        owner = np.zeros(len(voxels), dtype=np.int64)
-        indices = np.array(channels, dtype=np.int64)
-        self.gather(layout.params, indices, _as_floats(g.values(voxels)), _as_floats(coords), owner, 0, rows)
-        row: Floats = rows[0]
-        return row
 
 
 class Composite(Null):
@@ -408,19 +187,6 @@ def _edge_features(manager: Null) -> Callable[..., Floats]:
     return lambda g, n1, n2, cache, _1, _2: manager.compute_edge_features(g, n1, n2, cache)  # the historic protocol
 
 
-def run_row_kernel(function: RowKernel, layout: Layout, names: Sequence[str], *rows: ArrayLike) -> Floats:
-    """Return the features that `function` computes from the rows of two regions and a contact."""
-    out = np.empty(len(names))
-    u, v, edge = map(_as_floats, rows)
-    function(layout.params, u, v, edge, out)
-    return out
-
-
-def _as_floats(values: ArrayLike) -> Floats:
-    """Return `values` as kernels expect them."""
-    return np.ascontiguousarray(values, dtype=np.float64)
-
-
 def _kept(caches: Caches, updated: Caches) -> Caches:
     """Put the caches that are new objects, and not None, into `caches`."""
     caches[:] = [old if new is None else new for old, new in zip(caches, updated, strict=True)]
@@ -429,12 +195,6 @@ def _kept(caches: Caches, updated: Caches) -> Caches:
 
 def _joined(parts: Iterable[Floats]) -> Floats:
     return np.concatenate([np.empty(0), *parts])
-
-
-def _unused(name: str, taken: Json) -> str:
-    """Return `name`, or if it is taken, `name` with a number after it."""
-    numbered = (f"{name}#{number}" for number in itertools.count(2))
-    return next(key for key in itertools.chain([name], numbered) if key not in taken)
 
 
 def _named(base: type[Null]) -> dict[str, type[Null]]:

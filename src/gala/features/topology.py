@@ -13,7 +13,8 @@ import numpy as np
 
 from gala._kernels.topology import N_CONTACT_COLUMNS, N_REGION_COLUMNS
 from gala._types import Floats
-from gala.features.base import Declared, FeatureGraph, Pair, run_row_kernel
+from gala.features.base import FeatureGraph, Pair
+from gala.features.declared import Declared, run_row_kernel
 from gala.graph.caches import CacheSpec, ImageKind, Layout
 
 
