@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gala._kernels.containers import clear_table, is_free, new_table, pour, slot_of, value_at
+from gala._kernels.containers import clear_table, new_table, pour, slot_of
 from gala._kernels.heap import is_less
 from gala._kernels.jit import kernel, pasted
 from gala._kernels.rows import join_row
@@ -25,6 +25,7 @@ from gala._kernels.state import (
     RANK,
     REFUSES,
     State,
+    find_contact,
     is_half_of,
     key_of,
 )
@@ -83,30 +84,27 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
     if 8 * (state.counters[N_KEYS] + state.degree[gone]) > 5 * state.table.shape[0]:
         clear_table(state.table)
         state.counters[N_KEYS] = _list_pairs(state, state.table)
+    n = _look_up_contacts(state, gone, keep)
     n_touched = 0
-    half = state.head[gone]
-    while half >= 0:
-        next_half = state.links[half >> 1, NEXT + (half & 1)]
-        if is_half_of(state, half, gone):
-            e, side = half >> 1, half & 1
-            other = state.links[e, END + 1 - side]
-            if other == keep:
-                state.links[e, END : END + 2] = -1
-                state.degree[keep] -= 1
-            else:
-                key = key_of(keep, other)
-                slot = slot_of(state.table, key)
-                if is_free(state.table, slot):
-                    state.table[slot, 0] = key
-                    state.table[slot, 1] = np.uint64(e)
-                    state.counters[N_KEYS] += 1
-                    state.links[e, END + side] = keep
-                    _link(state, half, keep)
-                    state.degree[keep] += 1
-                else:
-                    state.touched[n_touched] = _join_contacts(state, value_at(state.table, slot), half, slot, keep)
-                    n_touched += 1
-        half = next_half
+    for i in range(n):
+        half, common = state.touched[i], state.common[i]
+        e, side = half >> 1, half & 1
+        other = state.links[e, END + 1 - side]
+        if other == keep:
+            state.links[e, END : END + 2] = -1
+            state.degree[keep] -= 1
+        elif common >= 0:
+            state.touched[n_touched] = _join_contacts(state, common, half, keep)
+            n_touched += 1
+        else:
+            key = key_of(keep, other)
+            slot = slot_of(state.table, key)
+            state.table[slot, 0] = key
+            state.table[slot, 1] = np.uint64(e)
+            state.counters[N_KEYS] += 1
+            state.links[e, END + side] = keep
+            _link(state, half, keep)
+            state.degree[keep] += 1
     state.head[gone] = -1
     state.degree[gone] = 0
     if rescore_all:
@@ -153,7 +151,27 @@ def _list_pairs(state: State, table: Array) -> int:
 
 
 @pasted
-def _join_contacts(state: State, of_keep: int, half: int, slot: np.uint64, keep: int) -> int:
+def _look_up_contacts(state: State, gone: int, keep: int) -> int:
+    """List the half contacts of `gone` in `touched`; return how many there are.
+
+    The contact of `keep` with the same neighbour, or -1, goes to `common`. Done for all before any is changed, look-ups
+    need not wait for each other.
+    """
+    n = 0
+    half = state.head[gone]
+    while half >= 0:
+        if is_half_of(state, half, gone):
+            state.touched[n] = half
+            n += 1
+        half = state.links[half >> 1, NEXT + (half & 1)]
+    for i in range(n):
+        half = state.touched[i]
+        state.common[i] = find_contact(state, keep, state.links[half >> 1, END + 1 - (half & 1)])
+    return n
+
+
+@pasted
+def _join_contacts(state: State, of_keep: int, half: int, keep: int) -> int:
     """Join the contact of `half`, of the region that goes, with the one that `keep` has; return which lives on."""
     of_gone, side = half >> 1, half & 1
     stays, goes = of_keep, of_gone
@@ -162,6 +180,7 @@ def _join_contacts(state: State, of_keep: int, half: int, slot: np.uint64, keep:
         stays, goes = of_gone, of_keep
         state.links[of_gone, END + side] = keep
         _link(state, half, keep)
+        slot = slot_of(state.table, key_of(keep, state.links[of_gone, END + 1 - side]))
         state.table[slot, 1] = np.uint64(of_gone)
     state.degree[state.links[of_gone, END + 1 - side]] -= 1
     join_row(state.contact_joins, state.contact_rows, stays, state.contact_rows, goes)

@@ -44,6 +44,7 @@ class State(NamedTuple):
     links: Ints  # (E, 6) int32: columns END and NEXT for either side, NEXT_PART, LAST_PART
     scores: Floats  # (E, 4): columns PRIORITY, RANK, LOW, LOW_RANK
     touched: Ints  # (E,) int32: contacts to score again, the first `counters[N_TOUCHED]`
+    common: Ints  # (E,) int32: room for contacts that two regions have with the same neighbours
     children: Ints  # (N - 1, 2) nodes of each merge, as in the merge tree
     merge_priority: Floats  # (N - 1,)
     counters: Ints  # (6,)

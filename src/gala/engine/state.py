@@ -75,6 +75,7 @@ def new_state(graph: RegionGraph) -> State:
         links=links,
         scores=scores,
         touched=np.empty(e, dtype=ints),
+        common=np.empty(e, dtype=ints),
         children=np.empty((max(n - 1, 0), 2), dtype=np.int64),
         merge_priority=np.empty(max(n - 1, 0)),
         counters=counters,
