@@ -7,8 +7,10 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
+from gala._kernels.adjacency import number_low_labels, number_regions
 from gala._kernels.containers import (
     Bags,
     clear_table,
@@ -126,6 +128,27 @@ def test_new_table__has_room_and_is_empty(capacity):
     assert len(table) & (len(table) - 1) == 0, "a power of two"
     found, _ = _look_up(table, uints([0, 1, 2**32, 2**64 - 1]))
     assert not found.any()
+
+
+# ----------------------------------------------------------------------------------- numbers of regions
+
+
+@given(
+    hnp.arrays(np.uint32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 40)),
+    st.data(),
+)
+@some
+def test_number_low_labels__gives_what_a_hash_table_gives(labels, data):
+    keep = data.draw(st.sampled_from([np.empty((0, 0), dtype=bool), labels % 3 > 0, labels < 20]))
+    background = data.draw(st.sampled_from([[], [0], [7], [2**31]]))
+    starts = np.arange(len(labels)) * labels.shape[1]
+    outs = [np.zeros(labels.size, dtype=np.int32) for _ in range(2)]
+    given_to = [(labels, keep, np.array(background, dtype=np.uint32), out, starts) for out in outs]
+    found = number_regions(*given_to[0]), number_low_labels(*given_to[1], int(labels.max()) + 1)
+    assert_array_equal(*found)
+    assert_array_equal(*outs)
+    inside = outs[0] >= 0
+    assert_array_equal(found[0][outs[0][inside]], labels.ravel()[inside])
 
 
 def test_table__values_up_to_the_one_that_means_free_are_kept():

@@ -18,6 +18,7 @@ from gala._kernels.adjacency import (
     Block,
     Gathering,
     gather_block,
+    number_low_labels,
     number_regions,
 )
 from gala._kernels.jit import gather_kernels
@@ -175,7 +176,10 @@ def number_slab(labels: Labels, mask: Array | None, background: int | None, out:
     rows = rows.reshape(-1, labels.shape[-1])
     keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
-    return number_regions(_read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts)
+    given = _read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts
+    highest = int(rows.max())
+    # A table of all labels up to the highest one, if it takes no more than the slab.
+    return number_low_labels(*given, highest + 1) if highest < rows.size else number_regions(*given)
 
 
 def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
