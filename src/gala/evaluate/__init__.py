@@ -7,10 +7,17 @@ counts, and by what it divides.
 from gala.evaluate.contingency import LabelTable, contingency_table
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
+from gala.evaluate.lookups import NodeLabels, node_labels
 from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
+from gala.evaluate.skeletons import RunLengths, run_lengths
+from gala.evaluate.thinning import skeletonize
+from gala.graph.skeletons import Skeletons
 
 __all__ = [
     "LabelTable",
+    "NodeLabels",
+    "RunLengths",
+    "Skeletons",
     "adapted_rand_error",
     "adj_rand_index",
     "assignment_table",
@@ -18,7 +25,10 @@ __all__ = [
     "contingency_table",
     "edit_distance",
     "fm_index",
+    "node_labels",
     "rand_index",
+    "run_lengths",
+    "skeletonize",
     "sorted_vi_components",
     "split_vi",
     "vi",

@@ -63,7 +63,7 @@ def check_volume(
     n_channels = values.shape[-1]
     known = Channels.all_plain(n_channels) if channels is None else channels
     _check_channels(known, n_channels)
-    kind = ImageKind(known, regions.ndim, _check_spacing(spacing, regions.ndim))
+    kind = ImageKind(known, regions.ndim, check_spacing(spacing, regions.ndim))
     return Volume(regions, values, keep, background, offsets, kind)
 
 
@@ -124,7 +124,8 @@ def _check_channels(channels: Channels, n_channels: int) -> None:
         )
 
 
-def _check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
+def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
+    """Return the size of a voxel along each axis, 1 if None is given; raise SettingError if it cannot be one."""
     if spacing is None:
         return (1.0,) * ndim
     try:

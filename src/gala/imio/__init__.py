@@ -1,4 +1,4 @@
-"""Volumes in files: HDF5, CREMI, mapped segmentations, VTK, TIFF and PNG, read and written whole."""
+"""Volumes in files: HDF5, CREMI, mapped segmentations, VTK, TIFF, PNG and SWC, read and written whole."""
 
 import lazy_loader
 
@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "write_mapped_segmentation",
         ],
         "stacks": ["read_image_stack", "write_image_stack"],
+        "swc": ["read_swc", "write_swc"],
         "vtk": ["read_vtk", "read_vtk_spacing", "write_vtk"],
     },
 )
