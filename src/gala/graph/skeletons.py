@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from gala._types import ArrayLike, Floats, Ints, Labels
 from gala.errors import LabelError, SettingError, ShapeError
@@ -256,5 +257,5 @@ def _attributes(graph: Any, name: str) -> list[Any]:
 
 def _pieces(n_nodes: int, edges: Ints) -> Ints:
     links = sparse.coo_array((np.ones(len(edges), dtype=np.int8), edges.T), shape=(n_nodes, n_nodes))
-    piece: Ints = sparse.csgraph.connected_components(links.tocsr(), directed=False)[1]
+    piece: Ints = csgraph.connected_components(links.tocsr(), directed=False)[1]
     return piece.astype(np.int64)
