@@ -4,23 +4,36 @@ Conventions differ from tool to tool, so each function says what it does with la
 counts, and by what it divides.
 """
 
+from gala.evaluate.causes import Breakdown, blame, breakdown, false_merges, false_splits
 from gala.evaluate.contingency import LabelTable, contingency_table
+from gala.evaluate.curves import Curve, curve, cut_table
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
 from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
+from gala.evaluate.records import to_json, write_csv
 
 __all__ = [
+    "Breakdown",
+    "Curve",
     "LabelTable",
     "adapted_rand_error",
     "adj_rand_index",
     "assignment_table",
     "best_possible_segmentation",
+    "blame",
+    "breakdown",
     "contingency_table",
+    "curve",
+    "cut_table",
     "edit_distance",
+    "false_merges",
+    "false_splits",
     "fm_index",
     "rand_index",
     "sorted_vi_components",
     "split_vi",
+    "to_json",
     "vi",
     "vi_tables",
+    "write_csv",
 ]
