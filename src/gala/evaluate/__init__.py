@@ -4,16 +4,21 @@ Conventions differ from tool to tool, so each function says what it does with la
 counts, and by what it divides.
 """
 
+from gala.evaluate.causes import Breakdown, blame, breakdown, false_merges, false_splits
 from gala.evaluate.contingency import LabelTable, contingency_table
+from gala.evaluate.curves import Curve, curve, cut_table
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
 from gala.evaluate.lookups import NodeLabels, node_labels
 from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
+from gala.evaluate.records import to_json, write_csv
 from gala.evaluate.skeletons import RunLengths, run_lengths
 from gala.evaluate.thinning import skeletonize
 from gala.graph.skeletons import Skeletons
 
 __all__ = [
+    "Breakdown",
+    "Curve",
     "LabelTable",
     "NodeLabels",
     "RunLengths",
@@ -22,8 +27,14 @@ __all__ = [
     "adj_rand_index",
     "assignment_table",
     "best_possible_segmentation",
+    "blame",
+    "breakdown",
     "contingency_table",
+    "curve",
+    "cut_table",
     "edit_distance",
+    "false_merges",
+    "false_splits",
     "fm_index",
     "node_labels",
     "rand_index",
@@ -31,6 +42,8 @@ __all__ = [
     "skeletonize",
     "sorted_vi_components",
     "split_vi",
+    "to_json",
     "vi",
     "vi_tables",
+    "write_csv",
 ]

@@ -7,7 +7,7 @@ leave labels out, pass ``contingency_table(seg, gt, ignore_gt=[0])`` instead of 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,12 @@ from gala.evaluate.contingency import Table, overlaps_of
 
 
 class PairCounts(NamedTuple):
-    """Numbers of pairs of voxels. They may pass 2**53, so they are floats."""
+    """Numbers of pairs of voxels, or arrays of them. They may pass 2**53, so they are floats."""
 
-    in_both: float  # together in the segmentation and in the truth
-    in_seg: float  # together in the segmentation
-    in_truth: float  # together in the truth
-    in_all: float  # of any two voxels
+    in_both: Any  # together in the segmentation and in the truth
+    in_seg: Any  # together in the segmentation
+    in_truth: Any  # together in the truth
+    in_all: Any  # of any two voxels
 
 
 def rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
@@ -60,9 +60,7 @@ def rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
     >>> rand_index([1, 1, 2], [5, 5, 7])
     1.0
     """
-    pairs = pair_counts(seg, gt)
-    together, apart = pairs.in_both, pairs.in_all - pairs.in_seg - pairs.in_truth + pairs.in_both
-    return _share(together + apart, pairs.in_all)
+    return float(rand_of(pair_counts(seg, gt)))
 
 
 def adj_rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
@@ -94,12 +92,7 @@ def adj_rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float
     >>> round(adj_rand_index([1, 1, 2, 2], [1, 1, 2, 3]), 3)
     0.571
     """
-    pairs = pair_counts(seg, gt)
-    if pairs.in_seg == pairs.in_truth and pairs.in_seg in (0.0, pairs.in_all):
-        return 1.0
-    expected = pairs.in_seg * (pairs.in_truth / pairs.in_all)
-    largest = (pairs.in_seg + pairs.in_truth) / 2
-    return (pairs.in_both - expected) / (largest - expected)
+    return float(adjusted_rand_of(pair_counts(seg, gt)))
 
 
 def fm_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
@@ -130,11 +123,7 @@ def fm_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
     >>> round(fm_index([1, 1, 2, 2], [1, 1, 3, 4]), 3)
     0.707
     """
-    pairs = pair_counts(seg, gt)
-    if pairs.in_seg == 0 and pairs.in_truth == 0:
-        return 1.0
-    # Two roots: the product of both numbers of pairs may be beyond what a float holds exactly.
-    return _share(pairs.in_both, np.sqrt(pairs.in_seg) * np.sqrt(pairs.in_truth), otherwise=0.0)
+    return float(fowlkes_mallows_of(pair_counts(seg, gt)))
 
 
 def adapted_rand_error(
@@ -178,11 +167,8 @@ def adapted_rand_error(
     >>> round(error, 3), precision, round(recall, 3)
     (0.5, 1.0, 0.333)
     """
-    pairs = pair_counts(seg, gt)
-    error = 1.0 - _share(2 * pairs.in_both, pairs.in_seg + pairs.in_truth)
-    if not all_stats:
-        return error
-    return error, _share(pairs.in_both, pairs.in_seg), _share(pairs.in_both, pairs.in_truth)
+    error, precision, recall = (float(value) for value in adapted_rand_of(pair_counts(seg, gt)))
+    return (error, precision, recall) if all_stats else error
 
 
 def pair_counts(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> PairCounts:
@@ -202,11 +188,40 @@ def pair_counts(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> PairCoun
     return PairCounts(*(_n_pairs(n) for n in sizes))
 
 
+def rand_of(pairs: PairCounts) -> Any:
+    """Return the Rand index for numbers of pairs."""
+    together, apart = pairs.in_both, pairs.in_all - pairs.in_seg - pairs.in_truth + pairs.in_both
+    return _share(together + apart, pairs.in_all)
+
+
+def adjusted_rand_of(pairs: PairCounts) -> Any:
+    """Return the adjusted Rand index for numbers of pairs."""
+    trivial = (pairs.in_seg == pairs.in_truth) & ((pairs.in_seg == 0) | (pairs.in_seg == pairs.in_all))
+    expected = pairs.in_seg * _share(pairs.in_truth, pairs.in_all)
+    largest = (pairs.in_seg + pairs.in_truth) / 2
+    return np.where(trivial, 1.0, _share(pairs.in_both - expected, largest - expected))
+
+
+def fowlkes_mallows_of(pairs: PairCounts) -> Any:
+    """Return the index of Fowlkes and Mallows for numbers of pairs."""
+    # Two roots: the product of both numbers of pairs may be beyond what a float holds exactly.
+    index = _share(pairs.in_both, np.sqrt(pairs.in_seg) * np.sqrt(pairs.in_truth), otherwise=0.0)
+    return np.where((pairs.in_seg == 0) & (pairs.in_truth == 0), 1.0, index)
+
+
+def adapted_rand_of(pairs: PairCounts) -> tuple[Any, Any, Any]:
+    """Return the adapted Rand error, precision and recall for numbers of pairs."""
+    error = 1.0 - _share(2 * pairs.in_both, pairs.in_seg + pairs.in_truth)
+    return error, _share(pairs.in_both, pairs.in_seg), _share(pairs.in_both, pairs.in_truth)
+
+
 def _n_pairs(sizes: Array) -> float:
     """Return the number of pairs within groups of these sizes."""
     n = sizes.astype(np.float64)
     return float((n * (n - 1) / 2).sum())
 
 
-def _share(part: float, whole: float, otherwise: float = 1.0) -> float:
-    return float(part / whole) if whole else otherwise
+def _share(part: Any, whole: Any, otherwise: float = 1.0) -> Any:
+    """Return `part` over `whole`, and `otherwise` where that is 0."""
+    out = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), otherwise)
+    return np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
