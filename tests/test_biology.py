@@ -328,14 +328,14 @@ def test_cluster_by_labels__gives_the_segmentation_of_the_labels(volume, data):
 
 def test_cluster_by_labels__of_some_regions():
     g = Rag(NEST, np.zeros(NEST.shape))
-    assert g.cluster_by_labels(["a", "b", "a"], src=[6, 2, 4]) == 1
+    assert g.cluster_by_labels(["a", "b", "a"], nodes=[6, 2, 4]) == 1
     assert_array_equal(g.get_segmentation(), np.where(NEST == 6, 4, NEST))
     with pytest.raises(ShapeError, match="one entry for each of 5 regions; got shape \\(1,\\)"):
         g.cluster_by_labels([1])
     with pytest.raises(KeyError, match="region 4 is part of a larger one"):
-        g.cluster_by_labels([1, 1], src=[1, 4])
+        g.cluster_by_labels([1, 1], nodes=[1, 4])
     with pytest.raises(SettingError, match="some are there twice"):
-        g.cluster_by_labels([1, 1], src=[1, 1])
+        g.cluster_by_labels([1, 1], nodes=[1, 1])
     assert g.n_merges == 1
 
 

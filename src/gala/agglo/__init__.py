@@ -28,11 +28,13 @@ from gala.engine.policy import (
     random_priority,
     row_policy,
 )
+from gala.evaluate import best_possible_segmentation  # found here since 2013
 
 __all__ = [
     "Rag",
     "approximate_boundary_mean",
     "as_policy",
+    "best_possible_segmentation",
     "boundary_max",
     "boundary_mean",
     "boundary_mean_ladder",

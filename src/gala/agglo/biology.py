@@ -49,9 +49,9 @@ class Biology(Learning):
         n = given.replay(self, pairs, labels, num_errors=num_errors)
         return n, pairs[n - 1] if n else None
 
-    def cluster_by_labels(self, labels: ArrayLike, src: Iterable[int] | None = None) -> int:
-        """Merge the regions of one label, of all or of those in `src`; see `gala.engine.given.merge_labelled`."""
-        return given.merge_labelled(self, labels, src)
+    def cluster_by_labels(self, labels: ArrayLike, nodes: Iterable[int] | None = None) -> int:
+        """Merge the regions of one label, of all or of those in `nodes`; see `gala.engine.given.merge_labelled`."""
+        return given.merge_labelled(self, labels, nodes)
 
     # -- who reaches the border ----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from gala._types import ArrayLike, Bools, Floats, Labels
 from gala.agglo.biology import Biology
 from gala.agglo.editing import Editing
 from gala.agglo.inputs import normalized, with_oriented
+from gala.agglo.networks import Networks
 from gala.engine.constrain import constrain
 from gala.engine.policy import Policy, as_policy, boundary_mean
 from gala.errors import FeatureError, SettingError
@@ -28,7 +29,7 @@ from gala.graph.volume import check_volume
 History = tuple[list[tuple[int, int]], list[float], list[tuple[int, Floats]]]
 
 
-class Rag(Editing, Biology):
+class Rag(Editing, Biology, Networks):
     """The region adjacency graph of a volume, which agglomerates itself.
 
     Regions go by their labels; a merge makes a new region, with a number above all labels. The border of the volume

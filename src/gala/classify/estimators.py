@@ -16,17 +16,27 @@ from gala._types import Classifier
 from gala.errors import SettingError
 
 
-def DefaultRandomForest(*, random_state: int | None = None, **options: Any) -> Classifier:  # noqa: N802  # historic
+def DefaultRandomForest(  # noqa: N802  # historic
+    n_estimators: int = 100,
+    criterion: str = "entropy",
+    max_depth: int | None = 20,
+    bootstrap: bool = False,
+    random_state: int | None = None,
+    n_jobs: int | None = -1,
+    **options: Any,
+) -> Classifier:
     """Return a random forest of 100 entropy trees, at most 20 deep, each grown on all examples.
 
     Parameters
     ----------
+    n_estimators, criterion, max_depth, bootstrap
+        As in `sklearn.ensemble.RandomForestClassifier`.
     random_state : int, optional
         Seed: the same seed and examples give the same forest.
+    n_jobs : int, optional
+        How many cores; all by default.
     **options
-        Other arguments of `sklearn.ensemble.RandomForestClassifier`, or other values for
-        ``n_estimators=100``, ``criterion="entropy"``, ``max_depth=20``, ``bootstrap=False`` and
-        ``n_jobs=-1`` (all cores).
+        Other arguments of `sklearn.ensemble.RandomForestClassifier`.
 
     Returns
     -------
@@ -44,18 +54,21 @@ def DefaultRandomForest(*, random_state: int | None = None, **options: Any) -> C
     array([[1., 0.],
            [0., 1.]])
     """
-    defaults = {
-        "n_estimators": 100,
-        "criterion": "entropy",
-        "max_depth": 20,
-        "bootstrap": False,
-        "n_jobs": -1,
-    }
-    forest: Classifier = RandomForestClassifier(random_state=random_state, **(defaults | options))
+    forest: Classifier = RandomForestClassifier(
+        n_estimators,
+        criterion=criterion,
+        max_depth=max_depth,
+        bootstrap=bootstrap,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        **options,
+    )
     return forest
 
 
-def get_classifier(name: str | Classifier, *, random_state: int | None = None, **options: Any) -> Classifier:
+def get_classifier(
+    name: str | Classifier = "random forest", *, random_state: int | None = None, **options: Any
+) -> Classifier:
     """Return the classifier of that name, to be fitted.
 
     Parameters
@@ -85,9 +98,10 @@ def get_classifier(name: str | Classifier, *, random_state: int | None = None, *
     """
     if not isinstance(name, str):
         return _cloned(name, random_state, options)
-    if name not in _known:
+    make = _known.get(name.lower().replace("-", " "))
+    if make is None:
         raise SettingError(f"there is no classifier named {name!r}; known are {', '.join(map(repr, _known))}.")
-    return _known[name](random_state=random_state, **options)
+    return make(random_state=random_state, **options)
 
 
 def _cloned(estimator: Classifier, random_state: int | None, options: dict[str, Any]) -> Classifier:

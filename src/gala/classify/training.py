@@ -61,7 +61,7 @@ def unique_learning_data_elements(elements: Sequence[Sequence[ArrayLike]]) -> li
     Parameters
     ----------
     elements : sequence of lists of arrays
-        Elements ``[X, y, w, merges]``, with any number of examples each.
+        Elements ``[X, y, w, merges]``, with any number of examples each; or one of them, of arrays.
 
     Returns
     -------
@@ -82,7 +82,8 @@ def unique_learning_data_elements(elements: Sequence[Sequence[ArrayLike]]) -> li
     >>> unique_learning_data_elements([[[[0.5], [0.7]], [[1], [2]]], [[[0.5], [0.8]], [[3], [4]]]])
     [array([[0.5], [0.7], [0.8]]), array([[1], [2], [4]])]
     """
-    arrays = concatenate_data_elements(elements)
+    is_one = len(elements) > 0 and isinstance(elements[0], np.ndarray)
+    arrays = concatenate_data_elements([elements] if is_one else elements)  # type: ignore[list-item]  # as told here
     if arrays[0].ndim != 2:
         raise ShapeError(f"features must have shape (examples, features); got {arrays[0].shape}.")
     # A column more, so that no row is empty; and 0.0 for -0.0, so that equal rows are the same bytes.

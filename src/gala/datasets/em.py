@@ -16,7 +16,9 @@ from gala._types import Array, Labels
 from gala.datasets.neurites import blurred, grow
 from gala.datasets.noise import grain, smooth_noise
 from gala.errors import SettingError, ShapeError
-from gala.morpho import regional_minima, seg_to_bdry, watershed
+from gala.morpho.boundaries import seg_to_bdry
+from gala.morpho.minima import regional_minima
+from gala.morpho.watersheds import watershed
 
 _membrane = 1.4  # a blurred contour times this peaks at 1 in the middle of a straight membrane
 

@@ -12,7 +12,9 @@ import numpy as np
 from scipy import ndimage
 
 from gala._types import Array, Bools, Floats, Ints, Labels
-from gala.morpho import relabel_connected, seg_to_bdry, watershed
+from gala.morpho.boundaries import seg_to_bdry
+from gala.morpho.pieces import relabel_connected
+from gala.morpho.watersheds import watershed
 
 _calibres = (2.0, 4.0, 6.0, 9.0, 13.0)  # radius of each class, in voxels, that is taken off the distance
 _limits = (-0.3, 0.4, 0.9, 1.5)  # of normal noise, between classes: thin ones are common

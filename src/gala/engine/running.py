@@ -161,8 +161,8 @@ class RunningGraph:
         return len(self.neighbors(n))
 
     def at_volume_boundary(self, n: int) -> bool:
-        """Tell whether region `n` touches the border of the volume."""
-        return bool(self.state.region_rows[self.region_of(n), -1])
+        """Tell whether region `n` touches the border of the volume, or is the one beyond it."""
+        return bool(n == self.border or self.state.region_rows[self.region_of(n), -1])
 
     def leaves_of(self, n: int) -> Ints:
         """Return the regions of the graph that make up region `n`, as positions in `graph.labels`."""

@@ -79,7 +79,7 @@ class EdgeView(_View):
     def __getitem__(self, pair: tuple[int, int]) -> Attributes:
         g, (u, v) = self._g, pair
         if g.border in (u, v):
-            if not g.at_volume_boundary(v if u == g.border else u):
+            if u == v or not g.at_volume_boundary(v if u == g.border else u):
                 raise KeyError(f"regions {u} and {v} do not touch.")
             return Attributes({"boundary": lambda: g.boundary(u, v), "weight": lambda: float("inf")})
         contact = g.find_contact(u, v)

@@ -39,7 +39,7 @@ def build_volume(g: RunningGraph, regions: Iterable[int] | None = None) -> Label
     nodes = node_of_leaves(g)
     names = g.names[nodes]
     if regions is not None:
-        wanted = [int(g.state.node[g.region_of(n)]) for n in regions]
+        wanted = [int(g.state.node[g.region_of(n)]) for n in regions if n != g.border]
         names = np.where(np.isin(nodes, wanted), names, 0)
     if names.dtype == object and names.max() >= 2**64:
         raise LabelError("numbers of regions go beyond 2**64 - 1; relabel the volume with smaller labels.")

@@ -8,6 +8,7 @@ from gala.evaluate.causes import Breakdown, blame, breakdown, false_merges, fals
 from gala.evaluate.contingency import LabelTable, contingency_table
 from gala.evaluate.curves import Curve, curve, cut_table
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
+from gala.evaluate.historic import rand_by_threshold, split_components, vi_by_threshold, vi_pairwise_matrix
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
 from gala.evaluate.lookups import NodeLabels, node_labels
 from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
@@ -15,6 +16,7 @@ from gala.evaluate.records import to_json, write_csv
 from gala.evaluate.skeletons import RunLengths, run_lengths
 from gala.evaluate.thinning import skeletonize
 from gala.graph.skeletons import Skeletons
+from gala.morpho.pieces import relabel_from_one  # found here since 2013
 
 __all__ = [
     "Breakdown",
@@ -37,13 +39,18 @@ __all__ = [
     "false_splits",
     "fm_index",
     "node_labels",
+    "rand_by_threshold",
     "rand_index",
+    "relabel_from_one",
     "run_lengths",
     "skeletonize",
     "sorted_vi_components",
+    "split_components",
     "split_vi",
     "to_json",
     "vi",
+    "vi_by_threshold",
+    "vi_pairwise_matrix",
     "vi_tables",
     "write_csv",
 ]

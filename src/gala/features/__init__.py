@@ -14,4 +14,6 @@ _families = [
     "squiggliness",
 ]
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["base", "default", "topology", *_families])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["base", "default", "io", "topology", *_families]
+)

@@ -7,7 +7,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cremi": ["read_cremi", "read_cremi_geometry", "write_cremi"],
         "hdf5": ["read_h5_stack", "write_h5_stack"],
-        "historic": ["read_multi_page_tif", "read_prediction_from_ilastik_batch", "write_png_image_stack"],
+        "historic": [
+            "extract_segments",
+            "read_multi_page_tif",
+            "read_prediction_from_ilastik_batch",
+            "write_png_image_stack",
+        ],
         "mapped": [
             "apply_segmentation_map",
             "compute_sp_to_body_map",

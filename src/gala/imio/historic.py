@@ -1,12 +1,13 @@
-"""Names of the historic library for what the other modules do: stacks of images and predictions of ilastik."""
+"""Names of the historic library for what other modules do: stacks of images, predictions of ilastik, some regions."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gala._files import FileName
-from gala._types import Array, ArrayLike
+from gala._types import Array, ArrayLike, Labels
 from gala.errors import SettingError
+from gala.graph.labels import as_labels
 from gala.imio.hdf5 import read_h5_stack
 from gala.imio.shared import Crop
 from gala.imio.stacks import read_image_stack, write_image_stack
@@ -116,3 +117,44 @@ def read_prediction_from_ilastik_batch(
     """
     prediction = read_h5_stack(fn, group)
     return np.squeeze(prediction[..., 0] if single_channel else prediction)
+
+
+def extract_segments(seg: ArrayLike, ids: ArrayLike) -> Labels:
+    """Return an image of some segments only, small enough for viewers such as ITK-SNAP.
+
+    Parameters
+    ----------
+    seg : array of int, shape (M, ..., P)
+        The segmentation.
+    ids : array of int, shape (N,)
+        At most 255 labels, each once.
+
+    Returns
+    -------
+    segments : array of uint8, shape (M, ..., P)
+        1 where `seg` is the first of `ids`, 2 where it is the second, and so on; 0 elsewhere.
+
+    Raises
+    ------
+    LabelError
+        If values are not labels.
+    SettingError
+        If there are more than 255 of `ids`, or one is there twice.
+
+    Examples
+    --------
+    >>> extract_segments([4, 4, 5, 6], [6, 4])
+    array([2, 2, 0, 1], dtype=uint8)
+    """
+    labels = as_labels(seg, "seg").astype(np.uint64)
+    wanted = as_labels(np.ravel(np.asarray(ids)), "ids", allow_empty=True).astype(np.uint64)
+    order = np.argsort(wanted)
+    keys = wanted[order]
+    if len(keys) > 255 or (keys[1:] == keys[:-1]).any():
+        raise SettingError(f"ids must be at most 255 different labels; got {len(keys)}, or some of them twice.")
+    place = np.searchsorted(keys, labels)
+    found = place < len(keys)
+    found[found] = keys[place[found]] == labels[found]
+    segments = np.zeros(labels.shape, dtype=np.uint8)
+    segments[found] = order[place[found]] + 1
+    return segments

@@ -21,7 +21,7 @@ from gala.imio.shared import Crop, crop_box
 _hdf5 = {".h5", ".hdf5", ".hdf"}
 _tiff = {".tif", ".tiff"}
 _known = {".png", *_tiff, *_hdf5}
-_number = re.compile(r"%0?\d*d")
+_number = re.compile(r"%0?\d*[di]")
 
 
 def read_image_stack(*files: FileName, group: str = "stack", crop: Crop = None) -> Array:
