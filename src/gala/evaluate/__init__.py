@@ -4,29 +4,47 @@ Conventions differ from tool to tool, so each function says what it does with la
 counts, and by what it divides.
 """
 
+from gala.evaluate.boundaries import BoundaryScores, boundary_scores
+from gala.evaluate.comparison import Comparison, Score, compare
 from gala.evaluate.contingency import LabelTable, contingency_table
+from gala.evaluate.conventions import CONVENTIONS, Rules, conventions_of, rules_of
+from gala.evaluate.cremi import cremi_score
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
 from gala.evaluate.lookups import NodeLabels, node_labels
+from gala.evaluate.matching import Matches, average_precision, match_instances
 from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, rand_index
 from gala.evaluate.skeletons import RunLengths, run_lengths
 from gala.evaluate.thinning import skeletonize
 from gala.graph.skeletons import Skeletons
 
 __all__ = [
+    "CONVENTIONS",
+    "BoundaryScores",
+    "Comparison",
     "LabelTable",
+    "Matches",
     "NodeLabels",
+    "Rules",
     "RunLengths",
+    "Score",
     "Skeletons",
     "adapted_rand_error",
     "adj_rand_index",
     "assignment_table",
+    "average_precision",
     "best_possible_segmentation",
+    "boundary_scores",
+    "compare",
     "contingency_table",
+    "conventions_of",
+    "cremi_score",
     "edit_distance",
     "fm_index",
+    "match_instances",
     "node_labels",
     "rand_index",
+    "rules_of",
     "run_lengths",
     "skeletonize",
     "sorted_vi_components",
