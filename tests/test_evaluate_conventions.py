@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from dataclasses import fields
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -316,6 +318,46 @@ def test_rules__of_ones_own():
     assert_allclose(ev.adapted_rand_error(seg, truth, all_stats=True, convention=rules), expected[:3], atol=1e-12)
 
 
+# ---------------------------------------- laws under any convention
+
+
+CASES = [(metric, convention) for metric in METRICS for convention in ev.conventions_of(metric)]
+
+
+@pytest.mark.parametrize(("metric", "convention"), CASES)
+@given(pair=volumes(2))
+@few
+def test_metrics__never_depend_on_names_of_labels_but_0(metric, convention, pair):
+    assume(((pair[0] != 0) & (pair[1] != 0)).any())
+    names = np.array([0, 70, 2**40, 3, 2**64 - 1], dtype=np.uint64)
+    expected = METRICS[metric](*pair, convention=convention)
+    assert_allclose(METRICS[metric](*names[np.stack(pair)], convention=convention), expected, atol=1e-7)
+    table = ev.contingency_table(*pair)
+    assert_array_equal(METRICS[metric](table, convention=convention), expected)
+
+
+@pytest.mark.parametrize(("metric", "convention"), CASES)
+@given(pair=volumes(2))
+@few
+def test_metrics__symmetric_without_void_and_best_at_a_match(metric, convention, pair):
+    seg, truth = (labels + 1 for labels in pair)
+    forth, back = METRICS[metric](seg, truth, convention=convention), METRICS[metric](truth, seg, convention=convention)
+    in_parts = metric in ("split_vi", "edit_distance")
+    assert_allclose(forth, back[::-1] if in_parts else back, atol=1e-7)
+    best = 1 if metric in ("rand_index", "adj_rand_index", "fm_index", "average_precision") else 0
+    assert_allclose(METRICS[metric](seg, seg, convention=convention), [best, best] if in_parts else best, atol=1e-7)
+
+
+@pytest.mark.parametrize("convention", ev.conventions_of("split_vi"))
+@given(pair=volumes(2))
+@few
+def test_split_vi__refinement_moves_false_splits_only(convention, pair):
+    truth, pieces = (labels + 1 for labels in pair)
+    merges, splits = ev.split_vi(truth * 10 + pieces, truth, convention=convention)
+    assert merges == pytest.approx(0, abs=1e-12)
+    assert_allclose(ev.split_vi(truth, truth * 10 + pieces, convention=convention), [splits, 0], atol=1e-12)
+
+
 # ---------------------------------------- compare
 
 
@@ -400,3 +442,35 @@ def test_compare__accepts_a_table_and_says_what_has_no_value():
         ev.compare(ev.contingency_table([0, 0, 1], [1, 2, 0]), tolerance=1)
     with pytest.raises(ShapeError, match="same shape"):
         ev.compare([1, 2], [1, 2, 3])
+
+
+# ---------------------------------------- the page
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
+
+
+def test_docs__examples_run():
+    failed, attempted = doctest.testfile(str(PAGE), module_relative=False)
+    assert attempted > 5
+    assert failed == 0
+
+
+def ignored(rules):
+    sides = (("seg", rules.ignore_seg), ("truth", rules.ignore_truth))
+    names = [f"{side} {', '.join(map(str, labels))}" for side, labels in sides if labels]
+    return " or ".join(names) or "none"
+
+
+def test_docs__tables_are_those_of_the_code():
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines()]
+    rows = {name: cells for name, *cells in lines if len(cells) == 5}
+    assert rows["metric"] == list(ev.CONVENTIONS)
+    for metric in [*METRICS, "boundary_scores"]:
+        name = "`split_vi`, `vi`" if metric == "split_vi" else f"`{metric}`"
+        known = ev.conventions_of(metric)
+        assert rows[name] == [ignored(ev.rules_of(metric, c)) if c in known else "-" for c in ev.CONVENTIONS]
+    rules = [ev.rules_of("adapted_rand_error", convention) for convention in ev.CONVENTIONS]
+    assert rows["pairs of voxels"] == [rule.pairs for rule in rules]
+    assert rows["seg 0, in pairs"] == [{"label": "one region", "alone": "no region"}[rule.seg_void] for rule in rules]
+    assert rows["labels to ignore on both sides"] == [rule.ignored_if for rule in rules]

@@ -226,7 +226,7 @@ def _reasons(metric: str, rules: dict[str, Rules], table: LabelTable, values_of:
     telling = [group for group in differing if _matters(group, rules_a, rules_b, table, values_of)]
     text_a, text_b = _told_apart(values_a, values_b)
     why_a, why_b = (
-        " and ".join(_phrases[group](rule, _n_ignored(metric, table, rule)) for group in telling or differing)
+        ", ".join(_phrases[group](rule, _n_ignored(metric, table, rule)) for group in telling or differing)
         for rule in (rules_a, rules_b)
     )
     return [f"{metric}: {a} ({text_a}) and {b} ({text_b}) differ, as {a} {why_a}; {b} {why_b}."]
@@ -260,7 +260,7 @@ def _voxels(rules: Rules, n_ignored: int) -> str:
 def _pairs(rules: Rules, _: int) -> str:
     if rules.pairs == "unordered":
         return "takes unordered pairs of different voxels"
-    return "takes ordered pairs, each voxel with itself included"
+    return "takes ordered pairs and each voxel with itself"
 
 
 def _seg_void(rules: Rules, _: int) -> str:
