@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -134,17 +135,18 @@ def compare(
     if table.overlaps.counts.dtype.kind == "f":
         raise LabelError("a comparison needs a contingency table of whole numbers of voxels; this one holds fractions.")
 
-    metrics = _metrics(size_threshold)
+    functions = _functions(size_threshold)
     if tolerance is not None:
-        metrics["boundary_scores"] = _boundaries(seg, gt, tolerance, spacing)
+        functions["boundary_scores"] = _boundaries(seg, gt, tolerance, spacing)
     scores: list[Score] = []
     differences: list[str] = []
-    for metric, (names, values_of) in metrics.items():
-        rules = {c: settled(metric, c, ignore_seg, ignore_truth, {}) for c in conventions_of(metric)}
-        for convention, rule in rules.items():
-            scores += _scores(metric, names, convention, rule, table, values_of)
+    for name, (names, values_of) in functions.items():
+        metric = _Metric(name, names, table, values_of)
+        rules = {c: settled(name, c, ignore_seg, ignore_truth, {}) for c in conventions_of(name)}
+        for convention in rules:
+            scores += _scores(metric, convention, rules[convention])
         for pair in combinations(rules, 2):
-            differences += _reasons(metric, {c: rules[c] for c in pair}, table, values_of)
+            differences += _reasons(metric, {c: rules[c] for c in pair})
     if all(score.value is None for score in scores):
         raise LabelError(scores[0].why_none)
     return Comparison(int(table.overlaps.counts.sum()) + table.n_ignored, tuple(scores), tuple(differences))
@@ -162,7 +164,7 @@ def _boundaries(
     return ("boundary precision", "boundary recall", "boundary F-score"), boundaries
 
 
-def _metrics(size_threshold: float) -> dict[str, tuple[tuple[str, ...], ValuesOf]]:
+def _functions(size_threshold: float) -> dict[str, tuple[tuple[str, ...], ValuesOf]]:
     """Return the names of each metric's values, and what computes them from a table and rules."""
 
     def vi_parts(table: LabelTable, rules: Rules) -> Values:
@@ -191,57 +193,70 @@ def _metrics(size_threshold: float) -> dict[str, tuple[tuple[str, ...], ValuesOf
     }
 
 
-def _scores(
-    metric: str, names: tuple[str, ...], convention: str, rules: Rules, table: LabelTable, values_of: ValuesOf
-) -> list[Score]:
-    n_ignored = _n_ignored(metric, table, rules)
+class _Metric:
+    """The values of one metric on one table, by rules; each is computed once."""
+
+    def __init__(self, name: str, names: tuple[str, ...], table: LabelTable, values_of: ValuesOf):
+        self.name, self.names, self._table = name, names, table
+        self.values = cache(partial(values_of, table))
+        self.n_ignored = cache(self._n_ignored)
+
+    def _n_ignored(self, rules: Rules) -> int:
+        try:
+            return int(count(self.name, self._table, None, rules).n_ignored)
+        except LabelError:  # every voxel
+            return int(self._table.overlaps.counts.sum()) + self._table.n_ignored
+
+
+def _scores(metric: _Metric, convention: str, rules: Rules) -> list[Score]:
     try:
-        values: tuple[float | None, ...] = values_of(table, rules)
+        values: tuple[float | None, ...] = metric.values(rules)
         why = ""
     except LabelError as error:  # nothing is left to count; the report says so
-        values, why = (None,) * len(names), str(error)
-    return [Score(metric, name, convention, value, n_ignored, why) for name, value in zip(names, values, strict=True)]
-
-
-def _n_ignored(metric: str, table: LabelTable, rules: Rules) -> int:
-    try:
-        return int(count(metric, table, None, rules).n_ignored)
-    except LabelError:  # every voxel
-        return int(table.overlaps.counts.sum()) + table.n_ignored
+        values, why = (None,) * len(metric.names), str(error)
+    n_ignored = metric.n_ignored(rules)
+    return [
+        Score(metric.name, name, convention, value, n_ignored, why)
+        for name, value in zip(metric.names, values, strict=True)
+    ]
 
 
 # ---------------------------------------- reasons
 
 
-def _reasons(metric: str, rules: dict[str, Rules], table: LabelTable, values_of: ValuesOf) -> list[str]:
+def _reasons(metric: _Metric, rules: dict[str, Rules]) -> list[str]:
     """Return a sentence on why two tools differ, if they do."""
     (a, rules_a), (b, rules_b) = rules.items()
     try:
-        values_a, values_b = values_of(table, rules_a), values_of(table, rules_b)
+        values_a, values_b = metric.values(rules_a), metric.values(rules_b)
     except LabelError:  # one has no value; the report says why
         return []
-    if np.allclose(values_a, values_b, rtol=1e-9, atol=1e-12):
+    if _same(values_a, values_b):
         return []
     differing = [group for group in _phrases if _of(rules_a, group) != _of(rules_b, group)]
-    telling = [group for group in differing if _matters(group, rules_a, rules_b, table, values_of)]
+    telling = [group for group in differing if _matters(metric, group, rules_a, rules_b)]
     text_a, text_b = _told_apart(values_a, values_b)
     why_a, why_b = (
-        ", ".join(_phrases[group](rule, _n_ignored(metric, table, rule)) for group in telling or differing)
+        ", ".join(_phrases[group](rule, metric.n_ignored(rule)) for group in telling or differing)
         for rule in (rules_a, rules_b)
     )
-    return [f"{metric}: {a} ({text_a}) and {b} ({text_b}) differ, as {a} {why_a}; {b} {why_b}."]
+    return [f"{metric.name}: {a} ({text_a}) and {b} ({text_b}) differ, as {a} {why_a}; {b} {why_b}."]
 
 
-def _matters(group: tuple[str, ...], a: Rules, b: Rules, table: LabelTable, values_of: ValuesOf) -> bool:
+def _matters(metric: _Metric, group: tuple[str, ...], a: Rules, b: Rules) -> bool:
     """Tell whether exchanging these rules alone changes the number of either tool."""
     for rules, other in ((a, b), (b, a)):
         try:
-            exchanged = values_of(table, replace(rules, **_of(other, group)))  # type: ignore[arg-type]  # names vary
+            exchanged = metric.values(replace(rules, **_of(other, group)))  # type: ignore[arg-type]  # names vary
         except LabelError:  # nothing would be left to count
             return True
-        if not np.allclose(exchanged, values_of(table, rules), rtol=1e-9, atol=1e-12):
+        if not _same(exchanged, metric.values(rules)):
             return True
     return False
+
+
+def _same(a: Values, b: Values) -> bool:
+    return np.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def _of(rules: Rules, group: tuple[str, ...]) -> dict[str, object]:
