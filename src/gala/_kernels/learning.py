@@ -79,11 +79,11 @@ def wrong_rand_change(size_u: float, size_v: float, n: float) -> float:
 @pasted
 def true_vi_change(overlaps: Bags, a: int, b: int, total: float) -> float:
     """Return by how many bits the variation of information changes when bags `a` and `b` become one."""
-    change = _log_gain(overlaps.total[a], overlaps.total[b], total)
+    change = log_gain(overlaps.total[a], overlaps.total[b], total)
     i, j = overlaps.head[a], overlaps.head[b]
     while i >= 0 and j >= 0:
         if overlaps.label[i] == overlaps.label[j]:
-            change -= 2 * _log_gain(overlaps.amount[i], overlaps.amount[j], total)
+            change -= 2 * log_gain(overlaps.amount[i], overlaps.amount[j], total)
         i, j = _advance(overlaps, i, j)
     return change
 
@@ -186,7 +186,8 @@ def merge_and_pour(state: State, truths: Truths, e: int, rescore_all: bool) -> N
 
 
 @pasted
-def _log_gain(a: float, b: float, total: float) -> float:
+def log_gain(a: float, b: float, total: float) -> float:
+    """Return by how much the sum of ``p * log2(p)`` rises when shares `a` and `b` of `total` become one."""
     return x_log_x((a + b) / total) - x_log_x(a / total) - x_log_x(b / total) if a > 0 and b > 0 else 0.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gala._kernels.jit import kernel, pasted
+from gala._kernels.jit import gather_kernel, kernel, pasted
 from gala._types import Floats, Ints
 
 
@@ -23,3 +23,13 @@ def join_rows(joins: Ints, index: Ints, rows: Floats, out: Floats) -> None:
     """Join each row of `rows`, shape (R, C), into ``out[index[r]]``."""
     for r in range(rows.shape[0]):
         join_row(joins, out, index[r], rows, r)
+
+
+@gather_kernel
+def add_coordinates(
+    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+) -> None:
+    """Add the coordinates of voxels."""
+    for i in range(owner.size):
+        for axis in range(coords.shape[1]):
+            out[owner[i], first + axis] += coords[i, axis]

@@ -51,6 +51,27 @@ def parents(children: Ints, n_leaves: int) -> Ints:
 
 
 @kernel
+def spans(children: Ints, n_leaves: int) -> Ints:
+    """Return where the leaves of each node begin and end, shape (N + M, 2), in an order that keeps them together."""
+    parent = parents(children, n_leaves)
+    out = np.zeros((parent.size, 2), dtype=np.int64)
+    out[:n_leaves, 1] = 1  # at first the number of leaves
+    for k in range(children.shape[0]):
+        out[n_leaves + k, 1] = out[children[k, 0], 1] + out[children[k, 1], 1]
+    begin = 0
+    for node in range(parent.size - 1, -1, -1):
+        if parent[node] < 0:
+            out[node, 0] = begin
+            begin += out[node, 1]
+        if node >= n_leaves:
+            first, second = children[node - n_leaves]
+            out[first, 0] = out[node, 0]
+            out[second, 0] = out[node, 0] + out[first, 1]
+    out[:, 1] += out[:, 0]
+    return out
+
+
+@kernel
 def roots(parent: Ints) -> Ints:
     """Return the root of the tree that each node is in, shape (N + M,)."""
     root = np.arange(parent.size)
@@ -77,17 +98,40 @@ def spread_up(parent: Ints, chosen: Bools) -> None:
 
 
 @kernel
-def common_ancestors(parent: Ints, a: Ints, b: Ints) -> Ints:
+def path_tops(parent: Ints) -> Ints:
+    """Return the top of the path that each node is on, shape (N + M,).
+
+    A path goes from each node down to the child with more nodes below it: there are few paths above a node, however
+    deep it lies.
+    """
+    size = np.ones(parent.size, dtype=np.int64)
+    for node in range(parent.size):
+        if parent[node] >= 0:
+            size[parent[node]] += size[node]
+    heavier = np.full(parent.size, -1)
+    for node in range(parent.size):
+        above = parent[node]
+        if above >= 0 and (heavier[above] < 0 or size[node] > size[heavier[above]]):
+            heavier[above] = node
+    top = np.arange(parent.size)
+    for node in range(parent.size - 1, -1, -1):
+        if parent[node] >= 0 and heavier[parent[node]] == node:
+            top[node] = top[parent[node]]
+    return top
+
+
+@kernel
+def common_ancestors(parent: Ints, top: Ints, a: Ints, b: Ints) -> Ints:
     """Return the lowest node above both or equal to both of each pair, shape (P,); -1 if there is none."""
     out = np.empty(a.size, dtype=np.int64)
     for i in range(a.size):
         u, v = a[i], b[i]
-        while u != v and u >= 0 and v >= 0:
-            if u < v:  # a parent has a higher number than its children
-                u = parent[u]
+        while u >= 0 and v >= 0 and top[u] != top[v]:
+            if top[u] < top[v]:  # not the path of the ancestor: what hangs on that has a lower number than its top
+                u = parent[top[u]]
             else:
-                v = parent[v]
-        out[i] = u if u == v else -1
+                v = parent[top[v]]
+        out[i] = max(u, v) if u >= 0 and v >= 0 else -1
     return out
 
 

@@ -8,7 +8,7 @@ conventions pair voxels with themselves, too, or ignore voxels without truth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,12 @@ from gala.evaluate.conventions import Convention, Counted, Ignored, Rules, count
 
 
 class PairCounts(NamedTuple):
-    """Numbers of pairs of voxels. They may pass 2**53, so they are floats."""
+    """Numbers of pairs of voxels, or arrays of them. They may pass 2**53, so they are floats."""
 
-    in_both: float  # together in the segmentation and in the truth
-    in_seg: float  # together in the segmentation
-    in_truth: float  # together in the truth
-    in_all: float  # of any two voxels
+    in_both: Any  # together in the segmentation and in the truth
+    in_seg: Any  # together in the segmentation
+    in_truth: Any  # together in the truth
+    in_all: Any  # of any two voxels
 
 
 def rand_index(
@@ -77,9 +77,7 @@ def rand_index(
     >>> rand_index([1, 1, 2], [5, 5, 7])
     1.0
     """
-    pairs = pairs_of(count("rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic))
-    together, apart = pairs.in_both, pairs.in_all - pairs.in_seg - pairs.in_truth + pairs.in_both
-    return _share(together + apart, pairs.in_all)
+    return float(rand_of(pairs_of(count("rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic))))
 
 
 def adj_rand_index(
@@ -121,12 +119,8 @@ def adj_rand_index(
     >>> round(adj_rand_index([1, 1, 2, 2], [1, 1, 2, 3]), 3)
     0.571
     """
-    pairs = pairs_of(count("adj_rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic))
-    if pairs.in_seg == pairs.in_truth and pairs.in_seg in (0.0, pairs.in_all):
-        return 1.0
-    expected = pairs.in_seg * (pairs.in_truth / pairs.in_all)
-    largest = (pairs.in_seg + pairs.in_truth) / 2
-    return (pairs.in_both - expected) / (largest - expected)
+    counted = count("adj_rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic)
+    return float(adjusted_rand_of(pairs_of(counted)))
 
 
 def fm_index(
@@ -167,11 +161,9 @@ def fm_index(
     >>> round(fm_index([1, 1, 2, 2], [1, 1, 3, 4]), 3)
     0.707
     """
-    pairs = pairs_of(count("fm_index", seg, gt, convention, ignore_seg, ignore_truth, historic))
-    if pairs.in_seg == 0 and pairs.in_truth == 0:
-        return 1.0
-    # Two roots: the product of both numbers of pairs may be beyond what a float holds exactly.
-    return _share(pairs.in_both, np.sqrt(pairs.in_seg) * np.sqrt(pairs.in_truth), otherwise=0.0)
+    return float(
+        fowlkes_mallows_of(pairs_of(count("fm_index", seg, gt, convention, ignore_seg, ignore_truth, historic)))
+    )
 
 
 def adapted_rand_error(
@@ -242,11 +234,9 @@ def adapted_rand_error(
     (1.0, 0.5)
     """
     counted = count("adapted_rand_error", seg, gt, convention, ignore_seg, ignore_truth, historic)
-    pairs, weight = pairs_of(counted), _weight_of_precision(alpha, counted.rules)
-    error = 1.0 - _share(pairs.in_both, weight * pairs.in_seg + (1 - weight) * pairs.in_truth)
-    if not all_stats:
-        return error
-    return error, _share(pairs.in_both, pairs.in_seg), _share(pairs.in_both, pairs.in_truth)
+    found = adapted_rand_of(pairs_of(counted), _weight_of_precision(alpha, counted.rules))
+    error, precision, recall = (float(value) for value in found)
+    return (error, precision, recall) if all_stats else error
 
 
 def pairs_of(counted: Counted) -> PairCounts:
@@ -273,6 +263,33 @@ def pairs_of(counted: Counted) -> PairCounts:
     return PairCounts(in_both + alone, in_seg + alone, in_truth, in_all)
 
 
+def rand_of(pairs: PairCounts) -> Any:
+    """Return the Rand index for numbers of pairs."""
+    together, apart = pairs.in_both, pairs.in_all - pairs.in_seg - pairs.in_truth + pairs.in_both
+    return _share(together + apart, pairs.in_all)
+
+
+def adjusted_rand_of(pairs: PairCounts) -> Any:
+    """Return the adjusted Rand index for numbers of pairs."""
+    trivial = (pairs.in_seg == pairs.in_truth) & ((pairs.in_seg == 0) | (pairs.in_seg == pairs.in_all))
+    expected = pairs.in_seg * _share(pairs.in_truth, pairs.in_all)
+    largest = (pairs.in_seg + pairs.in_truth) / 2
+    return np.where(trivial, 1.0, _share(pairs.in_both - expected, largest - expected))
+
+
+def fowlkes_mallows_of(pairs: PairCounts) -> Any:
+    """Return the index of Fowlkes and Mallows for numbers of pairs."""
+    # Two roots: the product of both numbers of pairs may be beyond what a float holds exactly.
+    index = _share(pairs.in_both, np.sqrt(pairs.in_seg) * np.sqrt(pairs.in_truth), otherwise=0.0)
+    return np.where((pairs.in_seg == 0) & (pairs.in_truth == 0), 1.0, index)
+
+
+def adapted_rand_of(pairs: PairCounts, weight: float = 0.5) -> tuple[Any, Any, Any]:
+    """Return the adapted Rand error, with this weight of precision, precision and recall for numbers of pairs."""
+    error = 1.0 - _share(pairs.in_both, weight * pairs.in_seg + (1 - weight) * pairs.in_truth)
+    return error, _share(pairs.in_both, pairs.in_seg), _share(pairs.in_both, pairs.in_truth)
+
+
 def _weight_of_precision(alpha: float, rules: Rules) -> float:
     if not 0 <= alpha <= 1:
         raise SettingError(f"alpha must be from 0 to 1; got {alpha}.")
@@ -287,5 +304,7 @@ def _n_pairs(sizes: Array, rules: Rules) -> float:
     return float((n * n).sum() if rules.pairs == "ordered" else (n * (n - 1) / 2).sum())
 
 
-def _share(part: float, whole: float, otherwise: float = 1.0) -> float:
-    return float(part / whole) if whole else otherwise
+def _share(part: Any, whole: Any, otherwise: float = 1.0) -> Any:
+    """Return `part` over `whole`, and `otherwise` where that is 0."""
+    out = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), otherwise)
+    return np.divide(part, whole, out=out, where=np.asarray(whole) != 0)

@@ -111,6 +111,10 @@ class MergeTree:
     def _root(self) -> Ints:
         return trees.roots(self.parent)
 
+    @cached_property
+    def _path_top(self) -> Ints:
+        return trees.path_tops(self.parent)
+
     def root_of(self, nodes: ArrayLike) -> Ints:
         """Return the root above each of `nodes`, any shape; a root is its own.
 
@@ -143,10 +147,10 @@ class MergeTree:
     def lowest_common_ancestor(self, a: ArrayLike, b: ArrayLike) -> Ints:
         """Return the node in which nodes `a` and `b` came together; -1 if they never did.
 
-        Two arrays of nodes are compared one by one. Time is that of walking up from both.
+        Two arrays of nodes are compared one by one, in time log(N + M) each.
         """
         first, second = np.broadcast_arrays(self._check(a), self._check(b))
-        found = trees.common_ancestors(self.parent, first.ravel(), second.ravel())
+        found = trees.common_ancestors(self.parent, self._path_top, first.ravel(), second.ravel())
         return found.reshape(first.shape)[()]  # a number if both are
 
     def _check(self, nodes: ArrayLike) -> Ints:
