@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from gala.features.base import Declared, known_managers
 from gala.features.topology import Topological
 from gala.graph.caches import Channels, ImageKind
+from gala.graph.tree import MergeTree
 
 # Multiples of 1/64: sums of their powers are exact, so laws hold to the last bit. Some are out of range, some
 # on edges of bins.
@@ -104,3 +105,22 @@ def voxel_values(draw, *, values=DYADIC, max_voxels=40):
     n_voxels = draw(st.integers(0, max_voxels))
     image = draw(images((n_voxels,), values=values))
     return image, draw(kinds(image.shape[1], 3))
+
+
+# Few different ones, so that there are ties.
+PRIORITIES = st.one_of(st.integers(-8, 24).map(lambda i: i / 16), st.sampled_from([-np.inf, np.inf]))
+
+
+@st.composite
+def forests(draw, *, priorities=PRIORITIES, min_leaves=0, max_leaves=12):
+    """Return any merge tree of a few leaves; often some of it is never merged."""
+    n_leaves = draw(st.integers(min_leaves, max_leaves))
+    n_merges = draw(st.integers(0, max(n_leaves - 1, 0)))
+    roots = list(range(n_leaves))
+    children = []
+    for k in range(n_merges):
+        pair = sorted(roots.pop(draw(st.integers(0, len(roots) - 1))) for _ in range(2))
+        children.append(pair)
+        roots.append(n_leaves + k)
+    priority = draw(st.lists(priorities, min_size=n_merges, max_size=n_merges))
+    return MergeTree(n_leaves, np.array(children), np.array(priority))

@@ -19,28 +19,13 @@ from gala._kernels import trees
 from gala.errors import FileError, LabelError, SettingError
 from gala.graph.constraints import Constraints
 from gala.graph.tree import MergeTree
+from strategies import forests
 
 jitted = hasattr(trees.mixed, "py_func")
 some = settings(deadline=None, max_examples=100)
 
 _numbers = st.integers(-8, 24).map(lambda i: i / 16)
-_priorities = st.one_of(_numbers, st.sampled_from([-np.inf, np.inf]))
 _thresholds = st.one_of(_numbers, st.sampled_from([-np.inf, np.inf]))
-
-
-@st.composite
-def forests(draw, *, priorities=_priorities, max_leaves=12):
-    """Return any merge tree of a few leaves; often some of it is never merged."""
-    n_leaves = draw(st.integers(0, max_leaves))
-    n_merges = draw(st.integers(0, max(n_leaves - 1, 0)))
-    roots = list(range(n_leaves))
-    children = []
-    for k in range(n_merges):
-        pair = sorted(roots.pop(draw(st.integers(0, len(roots) - 1))) for _ in range(2))
-        children.append(pair)
-        roots.append(n_leaves + k)
-    priority = draw(st.lists(priorities, min_size=n_merges, max_size=n_merges))
-    return MergeTree(n_leaves, np.array(children), np.array(priority))
 
 
 def leaves_and_merges(tree):
@@ -208,6 +193,17 @@ def test_nodes__know_their_leaves_ancestors_and_roots(tree):
     assert set(tree.root_of(np.arange(len(leaves))).tolist()) == roots
 
 
+@given(forests())
+@some
+def test_spans__keep_the_leaves_of_each_node_together(tree):
+    leaves, _ = leaves_and_merges(tree)
+    spans = trees.spans(tree.children, tree.n_leaves)
+    order = np.argsort(spans[: tree.n_leaves, 0])
+    assert sorted(spans[: tree.n_leaves, 0].tolist()) == list(range(tree.n_leaves))
+    for node, (begin, end) in enumerate(spans):
+        assert set(order[begin:end].tolist()) == leaves[node]
+
+
 def named(tree):
     """Return merges by what they join: the leaves of both parts, and the priority."""
     leaves, _ = leaves_and_merges(tree)
@@ -265,7 +261,8 @@ def test_nodes__that_are_none_are_named(wrong):
 def test_nodes__of_a_long_chain_need_no_recursion():
     n = 100_000 if jitted else 1000
     tree = chain(n, np.zeros(n - 1))
-    assert tree.lowest_common_ancestor(0, n - 1) == 2 * n - 2
+    assert (tree.lowest_common_ancestor(np.arange(n), n - 1) == 2 * n - 2).all()
+    assert tree.lowest_common_ancestor(np.arange(n - 1), np.arange(1, n)).tolist() == list(range(n, 2 * n - 1))
     assert len(tree.leaves_of(2 * n - 2)) == n
     assert (tree.root_of(np.arange(n)) == 2 * n - 2).all()
     assert tree.without(n).n_merges == 0

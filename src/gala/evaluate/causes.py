@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -181,7 +182,7 @@ def blame(
     changes = changes_along(Cuts(tree), overlaps, leaf, 0)
     columns = _columns(changes, known, node_sizes(tree, counted, leaf))
     if truth is not None:
-        columns["place"], sides = merge_places(tree, np.asarray(superpixels), labels, spacing)
+        columns["place"], sides = merge_places(tree, cast(ArrayLike, superpixels), labels, spacing)
         if spacing is not None:
             columns["position"] = columns["place"] * sides
     order = np.argsort(-columns["vi"], kind="stable")
