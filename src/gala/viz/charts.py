@@ -109,7 +109,7 @@ def draw_breakdown(breakdowns: Mapping[str, Mapping[str, float]], *, unit: str =
     Examples
     --------
     >>> figure = draw_breakdown({"mean": {"superpixels": 0.25, "policy": 0.5, "threshold": 0.125}})
-    >>> [round(bar.get_width(), 3) for bar in figure.axes[0].patches]
+    >>> [float(bar.get_width()) for bar in figure.axes[0].patches]
     [0.25, 0.5, 0.125]
     """
     steps = list(next(iter(breakdowns.values()), ()))
@@ -158,7 +158,7 @@ def draw_reliability(found: Mapping[str, Reliability]) -> Figure:
     --------
     >>> from gala.classify import reliability
     >>> figure = draw_reliability({"forest": reliability([0.0, 0.0, 1.0, 1.0], [0, 0, 1, 1])})
-    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['forest: Brier score 0.000, calibration error 0.000']
     """
     if not found:
@@ -171,7 +171,7 @@ def draw_reliability(found: Mapping[str, Reliability]) -> Figure:
         above.plot(one.predicted, one.observed, "o-", color=hue, markersize=4, label=label)
         below.plot(one.predicted, one.counts, "o-", color=hue, markersize=4)
     above.set(ylabel="share that came true", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    above.legend(frameon=False, fontsize=9, loc="upper left")
+    figure.legend(loc="outside upper center", frameon=False, fontsize=9)
     below.set(xlabel="predicted probability", ylabel="predictions", yscale="log")
     below.set_ylim(bottom=0.8)
     for axis in (above, below):

@@ -78,11 +78,12 @@ def draw_worst_objects(
     """
     if not objects:
         raise SettingError("there must be at least one object to draw; got none.")
+    expected = np.shape(truth)
+    for name, array in (("segments", segments), ("image", image)):
+        if array is not None and np.shape(array) != expected:
+            raise ShapeError(f"{name} must have the shape of truth, {expected}; got {np.shape(array)}.")
     seg, true = _as_volume(segments, "segments"), _as_volume(truth, "truth")
     grey = None if image is None else _as_volume(image, "image")
-    for name, array in (("segments", seg), ("image", grey)):
-        if array is not None and array.shape != true.shape:
-            raise ShapeError(f"{name} must have the shape of truth, {true.shape}; got {array.shape}.")
     painter = _Painter(seg, true, grey, table or contingency_table(seg, true, ignore_seg=[0], ignore_gt=[0]))
     figure = Figure((3 * _panel_inches, (_panel_inches + 0.5) * len(objects) + 0.6), layout="constrained")
     grid = figure.subplots(len(objects), 3, squeeze=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
@@ -142,7 +142,12 @@ class Report:
             _add(section, "h2", part.title)
             if part.note:
                 _add(section, "p", part.note)
-            section.append(_html_table(part) if isinstance(part, Table) else _html_picture(part))
+            if isinstance(part, Picture):
+                section.append(_html_picture(part))
+            elif part.rows:
+                section.append(_html_table(part))
+            else:
+                _add(section, "p", "None.")
         _add(body, "script", _asset("report.js"))
         return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 
@@ -185,19 +190,20 @@ def _html_table(table: Table) -> Element:
     frame = Element("div", {"class": "table", "tabindex": "0", "role": "region", "aria-label": table.title})
     grid = SubElement(frame, "table", id=table.key)
     head = SubElement(SubElement(grid, "thead"), "tr")
-    for column, name in enumerate(table.columns):
-        numbers = {"class": "number"} if any(_is_number(row[column]) for row in table.rows) else {}
+    classes = [_classes([row[column] for row in table.rows]) for column in range(len(table.columns))]
+    for name, numbers in zip(table.columns, classes, strict=True):
         _add(SubElement(head, "th", numbers, scope="col"), "button", name, type="button")
     body = SubElement(grid, "tbody")
     for row in table.rows:
-        _add_cells(SubElement(body, "tr"), row)
+        line = SubElement(body, "tr")
+        for cell, numbers in zip(row, classes, strict=True):
+            exact = {"data-value": str(_plain(cell))} if _is_number(cell) else {}
+            _add(line, "td", _shown(cell), **numbers, **exact)
     return frame
 
 
-def _add_cells(line: Element, row: Iterable[Cell]) -> None:
-    for cell in row:
-        exact = {"class": "number", "data-value": str(_plain(cell))} if _is_number(cell) else {}
-        _add(line, "td", _shown(cell), **exact)
+def _classes(column: Sequence[Cell]) -> dict[str, str]:
+    return {"class": "number"} if any(map(_is_number, column)) else {}
 
 
 def _html_picture(picture: Picture) -> Element:
