@@ -5,6 +5,7 @@ waterz does not give its table away: its whole comparison is timed, beside all o
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -44,6 +45,24 @@ def test_contingency__scikit_image(benchmark, volumes, n_pairs):
     benchmark.group = "contingency table"
     table = benchmark.pedantic(module.contingency_table, volumes, rounds=3)
     assert table.nnz == n_pairs
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_contingency__gala_hdf5(benchmark, volumes, n_pairs, n_threads, tmp_path):
+    """Read by blocks from chunks of 64³ without compression, which the system has in memory."""
+    benchmark.group = "contingency table"
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        sets = [file.create_dataset(f"{i}", data=v, chunks=(64, 64, 64)) for i, v in enumerate(volumes)]
+        table = benchmark(ev.contingency_table, *sets, n_threads=n_threads)
+    assert table.nnz == n_pairs
+
+
+@pytest.mark.usefixtures("n_pairs")
+def test_compare__gala(benchmark, volumes):
+    """All metrics by all conventions, and the reasons, from one table."""
+    benchmark.group = "all metrics and conventions"
+    table = ev.contingency_table(*volumes, n_threads=1)
+    benchmark(ev.compare, table)
 
 
 @pytest.mark.usefixtures("n_pairs")

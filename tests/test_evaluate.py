@@ -17,13 +17,18 @@ from sklearn import metrics as sklearn_metrics
 import naive_evaluate as naive
 from gala import evaluate as ev
 from gala.errors import LabelError, SettingError, ShapeError
-from gala.evaluate.pairs import pair_counts
+from gala.evaluate.conventions import count
+from gala.evaluate.pairs import pairs_of
 
 METRICS = [ev.split_vi, ev.vi, ev.rand_index, ev.adj_rand_index, ev.fm_index, ev.adapted_rand_error]
 SYMMETRIC = [ev.vi, ev.rand_index, ev.adj_rand_index, ev.fm_index, ev.adapted_rand_error]
 
 some = settings(deadline=None, max_examples=60)
 few = settings(deadline=None, max_examples=15)
+
+
+def pair_counts(seg, gt):
+    return pairs_of(count("rand_index", seg, gt))
 
 
 def volumes(n, *, min_label=0):

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from skimage import metrics as skimage_metrics
 
 from gala import evaluate as ev
 
@@ -91,3 +92,36 @@ def test_split_vi__published_row_of_the_superpixels():
 def test_best_possible_segmentation__known_numbers_of_the_example():
     ws, gt = read("test-ws"), read("test-gt")
     assert_allclose(ev.split_vi(ev.best_possible_segmentation(ws, gt), gt), [0.204, 0.178], atol=5e-4)
+
+
+@pytest.mark.parametrize("name", ["ws", "seg1"])
+def test_conventions__numbers_of_two_tools_on_the_example(name):
+    seg, gt = read(f"test-{name}"), read("test-gt")
+    gala, skimage, errors = {
+        "ws": ([0.185, 1.648], [0.580, 2.068], [0.437, 0.366]),
+        "seg1": ([0.365, 0.305], [0.751, 0.721], [0.213, 0.112]),
+    }[name]
+    assert_allclose(ev.split_vi(seg, gt), gala, atol=5e-4)
+    assert_allclose(ev.split_vi(seg, gt, convention="skimage"), skimage, atol=5e-4)
+    actual = [ev.adapted_rand_error(seg, gt, convention=convention) for convention in ("gala", "skimage")]
+    assert_allclose(actual, errors, atol=5e-4)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_conventions__equal_scikit_image_on_the_example(split):
+    ws, gt = read(f"{split}-ws"), read(f"{split}-gt")
+    splits, merges = skimage_metrics.variation_of_information(gt, ws)
+    assert_allclose(ev.split_vi(ws, gt, convention="skimage"), [merges, splits], rtol=1e-12)
+    error, recall, precision = skimage_metrics.adapted_rand_error(gt, ws)
+    actual = ev.adapted_rand_error(ws, gt, all_stats=True, convention="skimage")
+    assert_allclose(actual, [error, precision, recall], rtol=1e-12)
+
+
+def test_conventions__equal_python_elf_on_the_example():
+    elf = pytest.importorskip("elf.evaluation", reason="python-elf, which this convention reproduces, is not there")
+    ws, gt = (read(f"test-{name}").astype(np.uint64) for name in ("ws", "gt"))
+    splits, merges, error, score = elf.cremi_score(ws, gt)
+    assert_allclose(ev.split_vi(ws, gt, convention="elf"), [merges, splits], rtol=1e-12)
+    assert_allclose(ev.adapted_rand_error(ws, gt, convention="elf"), error, rtol=1e-12)
+    assert_allclose(ev.cremi_score(ws, gt, convention="elf"), score, rtol=1e-12)
+    assert_allclose(ev.average_precision(ws, gt, convention="elf"), elf.mean_segmentation_accuracy(ws, gt), rtol=1e-12)

@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "calibration": ["brier_score", "expected_calibration_error", "recalibrate", "reliability"],
         "estimators": ["DefaultRandomForest", "get_classifier"],
         "files": ["load_classifier", "save_classifier"],
         "flat": ["lay_flat"],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -17,6 +18,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
@@ -27,9 +29,12 @@ from gala._kernels.models import (
     BOOSTED,
     FOREST,
     GAUSSIAN,
+    ISOTONIC,
     LANES,
     LINEAR,
     NODE,
+    SIGMOID,
+    UNCHANGED,
     Model,
     new_scratch,
     score_rows,
@@ -92,7 +97,8 @@ def lay_flat(classifier: Classifier) -> Model | None:
     classifier : scikit-learn estimator
         RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, GradientBoostingClassifier
         (`init` a prior or zero), HistGradientBoostingClassifier (no categorical features), LogisticRegression
-        or GaussianNB; alone, or in a Pipeline after a StandardScaler.
+        or GaussianNB; alone, or in a Pipeline after a StandardScaler; and CalibratedClassifierCV of one of these,
+        with one sigmoid or isotonic map, as `gala.classify.recalibrate` makes it.
 
     Returns
     -------
@@ -122,7 +128,7 @@ def lay_flat(classifier: Classifier) -> Model | None:
         return model
     shift = scaler.mean_ if scaler.with_mean else 0.0
     scale = scaler.scale_ if scaler.with_std else 1.0
-    return model._replace(shift=model.shift + shift, scale=model.scale * scale)
+    return model._replace(shift=shift + scale * model.shift, scale=scale * model.scale)
 
 
 def predict(model: Model, X: Floats, *, n_threads: int | None = None) -> Floats:
@@ -231,6 +237,26 @@ def _lay_gaussian(estimator: Any) -> Model:
     return _model(GAUSSIAN, estimator, baseline=float(likelihood[1] - likelihood[0]), weights=weights)
 
 
+def _lay_calibrated(estimator: Any) -> Model | None:
+    if len(estimator.calibrated_classifiers_) != 1:  # their mean is no single model
+        return None
+    (calibrated,) = estimator.calibrated_classifiers_
+    below = calibrated.estimator
+    below = below.estimator if type(below) is FrozenEstimator else below
+    model = lay_flat(below)
+    if model is None or model.calibration != UNCHANGED or below.classes_.tolist() != estimator.classes_.tolist():
+        return None
+    (calibrator,) = calibrated.calibrators
+    # Models hold the log-odds of the exponential loss, which scikit-learn calibrates half of.
+    unit = 2.0 if getattr(_without_scaler(below)[1], "loss", None) == "exponential" else 1.0
+    if calibrated.method == "sigmoid":
+        return model._replace(calibration=SIGMOID, knots=-np.array([[calibrator.a_ / unit], [calibrator.b_]]))
+    if calibrated.method == "isotonic":
+        knots = np.array([unit * calibrator.X_thresholds_, calibrator.y_thresholds_], dtype=float)
+        return model._replace(calibration=ISOTONIC, knots=knots)
+    return None
+
+
 class _Tree(NamedTuple):
     """A tree of M nodes, the root first."""
 
@@ -272,6 +298,8 @@ def _model(
         roots=roots.astype(np.uint32),
         nodes=np.concatenate([np.empty(0, dtype=NODE), *(nodes for nodes, _ in laid)]),
         leaves=np.concatenate([np.empty(0), *(leaves for _, leaves in laid)]),
+        calibration=UNCHANGED,
+        knots=np.empty((2, 0)),
     )
 
 
@@ -317,4 +345,5 @@ _LAYOUTS: dict[type, Callable[[Any], Model | None]] = {
     HistGradientBoostingClassifier: _lay_histogram_boosted,
     LogisticRegression: _lay_linear,
     GaussianNB: _lay_gaussian,
+    CalibratedClassifierCV: _lay_calibrated,
 }

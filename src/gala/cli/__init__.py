@@ -13,6 +13,7 @@ from gala.errors import GalaError
 
 _size = (64, 128, 128)
 _extent, _seed = click.IntRange(min=1), click.IntRange(min=0)
+_file = click.Path(path_type=Path)
 _axes = "PLANES ROWS COLUMNS"
 
 
@@ -73,6 +74,32 @@ def example_data(folder: Path, size: tuple[int, ...], seed: int) -> None:
 
     write_example(folder, shape=size, seed=seed)
     _say(f"Wrote ten files to {folder}.")
+
+
+@main.command()
+@click.argument("seg", metavar="SEG")
+@click.argument("truth", metavar="TRUTH")
+@click.option("--tree", type=_file, help="Merge tree (.npz) of which SEG has the superpixels.")
+@click.option("--threshold", type=float, help="Where to cut the tree. Default: all its merges are made.")
+@click.option("--image", metavar="VOLUME", help="Grey image, to show the worst objects in.")
+@click.option("--spacing", metavar="LENGTHS", help="Size of a voxel along each axis: 40,4,4.")
+@click.option("--tolerance", type=float, help="Compare boundaries too; how far apart they may lie, in these units.")
+@click.option("--report", type=_file, help="Write a page to this file (.html); it needs no other.")
+@click.option("--json", type=_file, help="Write what is in the tables to this file.")
+def evaluate(seg: str, truth: str, **options: Any) -> None:
+    """Compare the segmentation SEG with TRUTH.
+
+    Volumes are HDF5 (path::dataset, "stack" if none is named), TIFF or PNG files, or folders of images. Prints each
+    metric by the conventions of several tools.
+    """
+    if options["tree"] is None and options["threshold"] is not None:
+        raise click.UsageError("--threshold is where to cut a tree; give --tree too.")
+    from gala.cli.evaluate import run
+
+    click.echo(run(seg, truth, **options))
+    for name in ("report", "json"):
+        if options[name] is not None:
+            _say(f"Wrote {options[name]}.")
 
 
 @main.command()

@@ -14,15 +14,17 @@ from scipy import sparse
 
 from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import LabelError, SettingError, ShapeError
+from gala.evaluate.blocks import count_blocks, is_read_by_blocks
 from gala.graph.labels import as_labels
-from gala.graph.overlaps import Overlaps, count_overlaps
+from gala.graph.overlaps import Overlaps, count_overlaps, join_overlaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTable:
     """A sparse table with a value for each pair of labels that share voxels, looked up by label.
 
-    ``table[i, j]`` is the value of label i in the segmentation and j in the truth, 0 if none is shared.
+    ``table[i, j]`` is the value of label i in the segmentation and j in the truth, 0 if none is shared. The tables
+    of parts of a volume add up to that of the whole: ``table + other``.
 
     Parameters
     ----------
@@ -30,10 +32,21 @@ class LabelTable:
         The pairs, K of them, and their numbers of voxels.
     values : array, shape (K,)
         The value of each pair.
+    n_ignored : int, optional
+        How many voxels of the volume were left out of the table.
+
+    Examples
+    --------
+    >>> left, right = contingency_table([1, 1], [1, 2]), contingency_table([1, 2], [2, 2])
+    >>> (left + right).toarray()  # shares of all four voxels
+    array([[0.  , 0.  , 0.  ],
+           [0.  , 0.25, 0.5 ],
+           [0.  , 0.  , 0.25]])
     """
 
     overlaps: Overlaps
     values: Array
+    n_ignored: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,6 +57,20 @@ class LabelTable:
     def nnz(self) -> int:
         """The number of pairs."""
         return len(self.values)
+
+    def __add__(self, other: LabelTable) -> LabelTable:
+        """Return the table of the voxels of both; shares only if both hold shares."""
+        if not isinstance(other, LabelTable):
+            return NotImplemented
+        if not (self._can_add and other._can_add):
+            raise LabelError("only tables of numbers of voxels add up, as `contingency_table` makes them.")
+        overlaps = join_overlaps([self.overlaps, other.overlaps])
+        norm = self.values.dtype.kind == other.values.dtype.kind == "f"
+        return LabelTable(overlaps, _values(overlaps, norm=norm), self.n_ignored + other.n_ignored)
+
+    @property
+    def _can_add(self) -> bool:
+        return self.values.dtype.kind != "b" and self.overlaps.counts.dtype.kind != "f"
 
     def __getitem__(self, pair: tuple[int, int]) -> Any:
         i, j = pair
@@ -75,6 +102,7 @@ def contingency_table(
     gt: ArrayLike,
     *,
     ignore_seg: Sequence[int] = (),
+    ignore_truth: Sequence[int] = (),
     ignore_gt: Sequence[int] = (),
     norm: bool = True,
     n_threads: int | None = None,
@@ -84,9 +112,12 @@ def contingency_table(
     Parameters
     ----------
     seg, gt : array of int, shape (M, N, ..., P)
-        Two segmentations of the same volume. Labels are integers from 0 to 2**64 - 1, or whole floats.
-    ignore_seg, ignore_gt : sequence of int, optional
-        Labels whose voxels are not counted. None is ignored by default, 0 included.
+        Two segmentations of the same volume. Labels are integers from 0 to 2**64 - 1, or whole floats. What is
+        no NumPy array, but has a shape, a dtype and slices, is read block by block and never as a whole: HDF5
+        data sets, zarr and dask arrays.
+    ignore_seg, ignore_truth : sequence of int, optional
+        Labels whose voxels are not counted. None is ignored by default, 0 included. The historic `ignore_gt`
+        adds to `ignore_truth`.
     norm : bool, optional
         Whether values are shares of the voxels counted, which sum to 1, instead of numbers of voxels.
     n_threads : int, optional
@@ -107,8 +138,8 @@ def contingency_table(
 
     Notes
     -----
-    Memory follows the number of pairs, not the labels. Only `LabelTable.tocsr` and `toarray` spread the
-    table out.
+    Memory follows the number of pairs, not the labels; arrays read by blocks add 4 million voxels, or one of
+    their chunks, for each thread. Only `LabelTable.tocsr` and `toarray` spread the table out.
 
     Examples
     --------
@@ -120,9 +151,11 @@ def contingency_table(
            [0, 1, 1],
            [0, 0, 1]])
     """
-    overlaps = _without(_overlaps(seg, gt, n_threads), ignore_seg, ignore_gt)
-    values = overlaps.counts / overlaps.counts.sum() if norm else overlaps.counts
-    return LabelTable(overlaps, values)
+    ignored = [*np.atleast_1d(ignore_truth).tolist(), *np.atleast_1d(ignore_gt).tolist()]
+    every = _overlaps(seg, gt, n_threads)
+    overlaps = without(every, ignore_seg, ignored)
+    n_ignored = int(every.counts.sum() - overlaps.counts.sum())
+    return LabelTable(overlaps, _values(overlaps, norm=norm), n_ignored)
 
 
 def overlaps_of(
@@ -149,26 +182,60 @@ def overlaps_of(
         overlaps = _overlaps(seg, gt)
     else:
         overlaps = seg.overlaps if isinstance(seg, LabelTable) else _from_sparse(seg)
-    return _without(overlaps, ignore_seg, ignore_gt)
+    return without(overlaps, ignore_seg, ignore_gt)
 
 
-def _overlaps(seg: Any, gt: ArrayLike, n_threads: int | None = None) -> Overlaps:
-    seg_labels, truth = as_labels(seg, "seg"), as_labels(gt, "gt")
-    if seg_labels.shape != truth.shape:
-        raise ShapeError(f"seg and gt must have the same shape; got {seg_labels.shape} and {truth.shape}.")
-    return count_overlaps(seg_labels, truth, n_threads=n_threads)
+def table_of(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> LabelTable:
+    """Return the table of two arrays, in numbers of voxels, or the one given.
+
+    Examples
+    --------
+    >>> table_of([3, 3, 0], [1, 1, 1]).values
+    array([1, 2])
+    """
+    if isinstance(seg, LabelTable) and gt is None:
+        return seg
+    overlaps = overlaps_of(seg, gt)
+    return LabelTable(overlaps, overlaps.counts)
 
 
-def _without(overlaps: Overlaps, ignore_seg: Sequence[int], ignore_gt: Sequence[int]) -> Overlaps:
-    """Return the overlaps of other labels only. Ignored labels stay in the lists, without voxels."""
-    ignored = _is_one_of(overlaps.seg_labels, ignore_seg)[overlaps.seg_index]
-    ignored |= _is_one_of(overlaps.truth_labels, ignore_gt)[overlaps.truth_index]
+def without(
+    overlaps: Overlaps, ignore_seg: Sequence[int], ignore_truth: Sequence[int], *, ignored_if: str = "either"
+) -> Overlaps:
+    """Return the overlaps of other labels only. Ignored labels stay in the lists, without voxels.
+
+    With ``ignored_if="both"``, and labels to ignore on both sides, a voxel is left out only if both of its labels are
+    among them.
+
+    Examples
+    --------
+    >>> without(contingency_table([3, 3, 0], [1, 1, 1]).overlaps, [0], []).counts
+    array([2])
+    """
+    by_seg = _is_one_of(overlaps.seg_labels, ignore_seg)[overlaps.seg_index]
+    by_truth = _is_one_of(overlaps.truth_labels, ignore_truth)[overlaps.truth_index]
+    needs_both = ignored_if == "both" and np.size(ignore_seg) > 0 and np.size(ignore_truth) > 0
+    ignored = by_seg & by_truth if needs_both else by_seg | by_truth
     if ignored.all():
         raise LabelError("no voxel is left to count: every one has a label to ignore, in seg or in gt.")
     if not ignored.any():
         return overlaps
     rest = (column[~ignored] for column in overlaps[2:])
     return Overlaps(overlaps.seg_labels, overlaps.truth_labels, *rest)
+
+
+def _overlaps(seg: Any, gt: Any, n_threads: int | None = None) -> Overlaps:
+    if is_read_by_blocks(seg) or is_read_by_blocks(gt):
+        return count_blocks(seg, gt, n_threads=n_threads)
+    seg_labels, truth = as_labels(seg, "seg"), as_labels(gt, "gt")
+    if seg_labels.shape != truth.shape:
+        raise ShapeError(f"seg and gt must have the same shape; got {seg_labels.shape} and {truth.shape}.")
+    return count_overlaps(seg_labels, truth, n_threads=n_threads)
+
+
+def _values(overlaps: Overlaps, *, norm: bool) -> Array:
+    values: Array = overlaps.counts / overlaps.counts.sum() if norm else overlaps.counts
+    return values
 
 
 def _is_one_of(labels: Labels, ignored: Sequence[int]) -> Bools:

@@ -12,13 +12,14 @@ from gala._types import Array, ArrayLike, Floats, Ints
 from gala.errors import SettingError
 from gala.evaluate.along import Changes, Cuts, changes_along, leaves_of_labels, overlaps_with, segments_at
 from gala.evaluate.contingency import LabelTable, Table
+from gala.evaluate.conventions import count
 from gala.evaluate.information import merged_bits, split_bits
 from gala.evaluate.pairs import (
     PairCounts,
     adapted_rand_of,
     adjusted_rand_of,
     fowlkes_mallows_of,
-    pair_counts,
+    pairs_of,
     rand_of,
 )
 from gala.evaluate.records import as_table
@@ -277,7 +278,7 @@ def vi_along(changes: Changes) -> tuple[Floats, Floats]:
 
 def _pairs_along(changes: Changes) -> PairCounts:
     """Return the numbers of pairs of voxels in each cut, shape (R,) all."""
-    start = pair_counts(LabelTable(changes.overlaps, changes.overlaps.counts))
+    start = pairs_of(count("rand_index", LabelTable(changes.overlaps, changes.overlaps.counts), None))
     in_both = changes.cuts.sum(start.in_both, changes.in_both)
     in_seg = changes.cuts.sum(start.in_seg, changes.in_seg)
     return PairCounts(in_both, in_seg, *(np.full_like(in_seg, n) for n in (start.in_truth, start.in_all)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gala._types import Array, ArrayLike, Labels
 from gala.errors import SettingError
 from gala.evaluate.contingency import LabelTable, Table, contingency_table, overlaps_of
+from gala.evaluate.conventions import Convention, Ignored, count
 from gala.graph.labels import as_labels
 from gala.graph.overlaps import Overlaps
 from gala.graph.voxels import map_labels
@@ -17,6 +20,11 @@ def edit_distance(
     gt: ArrayLike | None = None,
     size_threshold: float = 1000,
     sp: ArrayLike | None = None,
+    *,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
 ) -> tuple[int, int]:
     """Return how many splits and how many merges would turn a segmentation into the truth.
 
@@ -31,13 +39,16 @@ def edit_distance(
     sp : array of int, shape (M, N, ..., P), optional
         Superpixels. If given, the truth is replaced by the best that they allow
         (`best_possible_segmentation`), so that only errors of the agglomeration count.
+    convention : "gala" or Rules, optional
+        No other tool defines it.
+    ignore_seg, ignore_truth : sequence of int, optional
+        Labels of `seg` and of `gt` whose voxels are not counted; by default 0 on either side.
 
     Returns
     -------
     false_merges, false_splits : int
         A label that shares more than `size_threshold` voxels with k > 1 truth labels is k - 1 false merges;
-        a truth label with k such labels is k - 1 false splits. Never negative. Voxels with label 0 on
-        either side are ignored.
+        a truth label with k such labels is k - 1 false splits. Never negative.
 
     Raises
     ------
@@ -46,7 +57,7 @@ def edit_distance(
     LabelError
         If values are not labels, or no voxel is left to count.
     SettingError
-        If `sp` is given and `seg` is a table.
+        If `sp` is given and `seg` is a table; or the convention does not exist, or does not define the metric.
 
     Examples
     --------
@@ -57,7 +68,7 @@ def edit_distance(
         if gt is None:
             raise SettingError("superpixels, sp, need seg and gt as arrays; got one contingency table.")
         gt = best_possible_segmentation(sp, gt)
-    overlaps = overlaps_of(seg, gt, ignore_seg=(0,), ignore_gt=(0,))
+    overlaps = count("edit_distance", seg, gt, convention, ignore_seg, ignore_truth, historic).overlaps
     counted = overlaps.counts > size_threshold
     partners = np.bincount(overlaps.seg_index[counted]), np.bincount(overlaps.truth_index[counted])
     false_merges, false_splits = (int(np.maximum(n - 1, 0).sum()) for n in partners)

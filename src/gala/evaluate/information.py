@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gala._types import ArrayLike, Floats, Labels
-from gala.evaluate.contingency import LabelTable, Table, overlaps_of
+from gala.evaluate.contingency import LabelTable, Table
+from gala.evaluate.conventions import Convention, Ignored, count
 from gala.graph.overlaps import Overlaps, totals
 
 
@@ -53,8 +54,11 @@ class VIComponents(NamedTuple):
 def split_vi(
     seg: ArrayLike | Table,
     gt: ArrayLike | None = None,
-    ignore_x: Sequence[int] = (0,),
-    ignore_y: Sequence[int] = (0,),
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    *,
+    convention: Convention = "gala",
+    **historic: Sequence[int],
 ) -> Floats:
     """Return the variation of information in two parts: false merges, false splits.
 
@@ -64,14 +68,20 @@ def split_vi(
         The segmentation, or its table with the truth.
     gt : array of int, shape (M, N, ..., P), optional
         The truth. Left out if `seg` is a table.
-    ignore_x, ignore_y : sequence of int, optional
-        Labels of `seg` and of `gt` whose voxels are not counted. By default 0 in either.
+    ignore_seg, ignore_truth : sequence of int, optional
+        Labels of `seg` and of `gt` whose voxels are not counted; by default those of the convention. Their
+        historic names are `ignore_x` and `ignore_y` (or `ignore_gt`).
+    convention : "gala", "skimage", "cremi", "elf", or Rules, optional
+        Whose number to give. "gala" ignores voxels with label 0 on either side, "cremi" those with truth 0;
+        "skimage" and "elf" count 0 as a label like any other. With labels to ignore on both sides, "elf" ignores
+        voxels where both are to be ignored, the others those where one is.
 
     Returns
     -------
     parts : array of float, shape (2,)
         H(gt | seg), zero if nothing is merged falsely, then H(seg | gt), zero if nothing is split falsely;
-        in bits, over the voxels counted.
+        in bits, over the voxels counted. In this order for any convention: skimage, cremi and elf return false
+        splits first.
 
     Raises
     ------
@@ -79,6 +89,8 @@ def split_vi(
         If the shapes differ, or there are no voxels.
     LabelError
         If values are not labels, or no voxel is left to count.
+    SettingError
+        If the convention does not exist, or has no variation of information.
 
     Notes
     -----
@@ -96,7 +108,7 @@ def split_vi(
     >>> split_vi([1, 1, 2, 2], [1, 1, 1, 1])
     array([0., 1.])
     """
-    overlaps = overlaps_of(seg, gt, ignore_seg=ignore_x, ignore_gt=ignore_y)
+    overlaps = count("split_vi", seg, gt, convention, ignore_seg, ignore_truth, historic).overlaps
     return np.array([merged_bits(overlaps).sum(), split_bits(overlaps).sum()])
 
 
@@ -104,8 +116,11 @@ def vi(
     seg: ArrayLike | Table,
     gt: ArrayLike | None = None,
     weights: Sequence[float] = (1, 1),
-    ignore_x: Sequence[int] = (0,),
-    ignore_y: Sequence[int] = (0,),
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    *,
+    convention: Convention = "gala",
+    **historic: Sequence[int],
 ) -> float:
     """Return the variation of information, the (weighted) sum of both parts of `split_vi`.
 
@@ -114,7 +129,7 @@ def vi(
 
     Parameters
     ----------
-    seg, gt, ignore_x, ignore_y
+    seg, gt, ignore_seg, ignore_truth, convention
         As for `split_vi`: voxels with label 0 on either side are ignored by default.
     weights : two floats, optional
         What a bit of false merges costs, and one of false splits.
@@ -134,21 +149,22 @@ def vi(
     1.0
     """
     merges, splits = weights
-    parts = split_vi(seg, gt, ignore_x, ignore_y)
+    parts = split_vi(seg, gt, ignore_seg, ignore_truth, convention=convention, **historic)
     return float(merges * parts[0] + splits * parts[1])
 
 
 def vi_tables(
     seg: ArrayLike | Table,
     gt: ArrayLike | None = None,
-    ignore_x: Sequence[int] = (0,),
-    ignore_y: Sequence[int] = (0,),
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
 ) -> VITables:
     """Return the probabilities and entropies, label by label, that `split_vi` sums.
 
     Parameters
     ----------
-    seg, gt, ignore_x, ignore_y
+    seg, gt, ignore_seg, ignore_truth
         As for `split_vi`: voxels with label 0 on either side are ignored by default. Ignored labels have
         zeros.
 
@@ -166,7 +182,7 @@ def vi_tables(
     >>> tables.hygx  # label 2 holds two objects, half and half, and half of the voxels
     array([0. , 0.5])
     """
-    overlaps = overlaps_of(seg, gt, ignore_seg=ignore_x, ignore_gt=ignore_y)
+    overlaps = count("split_vi", seg, gt, "gala", ignore_seg, ignore_truth, historic).overlaps
     n_voxels = overlaps.counts.sum()
     px, py = overlaps.seg_sizes / n_voxels, overlaps.truth_sizes / n_voxels
     hxgy, hygx = split_bits(overlaps), merged_bits(overlaps)
@@ -178,14 +194,15 @@ def vi_tables(
 def sorted_vi_components(
     seg: ArrayLike | Table,
     gt: ArrayLike | None = None,
-    ignore_x: Sequence[int] = (0,),
-    ignore_y: Sequence[int] = (0,),
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
 ) -> VIComponents:
     """Return truth labels by their false splits and labels by their false merges, worst first.
 
     Parameters
     ----------
-    seg, gt, ignore_x, ignore_y
+    seg, gt, ignore_seg, ignore_truth
         As for `split_vi`: voxels with label 0 on either side are ignored by default. Ignored labels have 0
         bits.
 
@@ -199,7 +216,7 @@ def sorted_vi_components(
     >>> sorted_vi_components([1, 1, 2, 2], [1, 1, 1, 3]).seg_labels
     array([2, 1])
     """
-    overlaps = overlaps_of(seg, gt, ignore_seg=ignore_x, ignore_gt=ignore_y)
+    overlaps = count("split_vi", seg, gt, "gala", ignore_seg, ignore_truth, historic).overlaps
     splits, merges = split_bits(overlaps), merged_bits(overlaps)
     by_splits, by_merges = np.argsort(-splits, kind="stable"), np.argsort(-merges, kind="stable")
     return VIComponents(

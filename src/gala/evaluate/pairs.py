@@ -1,19 +1,21 @@
 """The Rand family: of all pairs of voxels, how many do two segmentations treat alike.
 
-A pair is *together* in a segmentation if both voxels have the same label. Everywhere here a pair is two
-different voxels, in no order: n voxels make n (n - 1) / 2 pairs. Nothing is ignored, label 0 included; to
-leave labels out, pass ``contingency_table(seg, gt, ignore_gt=[0])`` instead of two arrays.
+A pair is *together* in a segmentation if both voxels have the same label. By the convention of gala, a pair is two
+different voxels, in no order: n voxels make n (n - 1) / 2 pairs; and nothing is ignored, label 0 included. Other
+conventions pair voxels with themselves, too, or ignore voxels without truth.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gala._types import Array, ArrayLike
-from gala.errors import LabelError
-from gala.evaluate.contingency import Table, overlaps_of
+from gala.errors import LabelError, SettingError
+from gala.evaluate.contingency import Table
+from gala.evaluate.conventions import Convention, Counted, Ignored, Rules, count
 
 
 class PairCounts(NamedTuple):
@@ -25,7 +27,15 @@ class PairCounts(NamedTuple):
     in_all: Any  # of any two voxels
 
 
-def rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
+def rand_index(
+    seg: ArrayLike | Table,
+    gt: ArrayLike | None = None,
+    *,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
+) -> float:
     """Return the share of voxel pairs on which both segmentations agree.
 
     Parameters
@@ -34,19 +44,26 @@ def rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
         The segmentation, or its table with the truth.
     gt : array of int, shape (M, N, ..., P), optional
         The truth. Left out if `seg` is a table.
+    convention : "gala", "elf", or Rules, optional
+        Whose number to give. "gala" takes unordered pairs of different voxels, "elf" ordered ones, each voxel with
+        itself included. Both count label 0 as a label like any other.
+    ignore_seg, ignore_truth : sequence of int, optional
+        Labels of `seg` and of `gt` whose voxels are not counted; by default those of the convention.
 
     Returns
     -------
     index : float
-        From 0 to 1, where 1 is perfect [1]_. Unordered pairs of different voxels, divided by the number of
-        all such pairs; label 0 is a label like any other. A single voxel, which makes no pair, gives 1.
+        From 0 to 1, where 1 is perfect [1]_: pairs that are together in both or apart in both, divided by the number
+        of all pairs. A single voxel, which makes no pair, gives 1.
 
     Raises
     ------
     ShapeError
         If the shapes differ, or there are no voxels.
     LabelError
-        If values are not labels, or a table holds shares instead of numbers of voxels.
+        If values are not labels, no voxel is left to count, or a table holds shares instead of numbers of voxels.
+    SettingError
+        If the convention does not exist, or does not define the metric.
 
     References
     ----------
@@ -60,16 +77,26 @@ def rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
     >>> rand_index([1, 1, 2], [5, 5, 7])
     1.0
     """
-    return float(rand_of(pair_counts(seg, gt)))
+    return float(rand_of(pairs_of(count("rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic))))
 
 
-def adj_rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
+def adj_rand_index(
+    seg: ArrayLike | Table,
+    gt: ArrayLike | None = None,
+    *,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
+) -> float:
     """Return the Rand index, adjusted so that chance gives 0 and a perfect match 1.
 
     Parameters
     ----------
-    seg, gt
+    seg, gt, ignore_seg, ignore_truth
         As for `rand_index`: label 0 is a label like any other.
+    convention : "gala" or Rules, optional
+        No other tool defines it.
 
     Returns
     -------
@@ -92,16 +119,27 @@ def adj_rand_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float
     >>> round(adj_rand_index([1, 1, 2, 2], [1, 1, 2, 3]), 3)
     0.571
     """
-    return float(adjusted_rand_of(pair_counts(seg, gt)))
+    counted = count("adj_rand_index", seg, gt, convention, ignore_seg, ignore_truth, historic)
+    return float(adjusted_rand_of(pairs_of(counted)))
 
 
-def fm_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
+def fm_index(
+    seg: ArrayLike | Table,
+    gt: ArrayLike | None = None,
+    *,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
+) -> float:
     """Return the index of Fowlkes and Mallows, the geometric mean of pair precision and recall.
 
     Parameters
     ----------
-    seg, gt
+    seg, gt, ignore_seg, ignore_truth
         As for `rand_index`: label 0 is a label like any other.
+    convention : "gala" or Rules, optional
+        No other tool defines it.
 
     Returns
     -------
@@ -123,36 +161,59 @@ def fm_index(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> float:
     >>> round(fm_index([1, 1, 2, 2], [1, 1, 3, 4]), 3)
     0.707
     """
-    return float(fowlkes_mallows_of(pair_counts(seg, gt)))
+    return float(
+        fowlkes_mallows_of(pairs_of(count("fm_index", seg, gt, convention, ignore_seg, ignore_truth, historic)))
+    )
 
 
 def adapted_rand_error(
-    seg: ArrayLike | Table, gt: ArrayLike | None = None, all_stats: bool = False
+    seg: ArrayLike | Table,
+    gt: ArrayLike | None = None,
+    all_stats: bool = False,
+    *,
+    alpha: float = 0.5,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
+    **historic: Sequence[int],
 ) -> float | tuple[float, float, float]:
     """Return one minus the F-score of voxel pairs, as in the SNEMI3D contest.
 
     Parameters
     ----------
-    seg, gt
-        As for `rand_index`: label 0 is a label like any other, unless a table without it is passed.
+    seg, gt, ignore_seg, ignore_truth
+        As for `rand_index`: label 0 is a label like any other, unless the convention says otherwise.
     all_stats : bool, optional
         Whether to return precision and recall as well.
+    alpha : float, optional
+        The weight of precision in the F-score, from 0 to 1; that of recall is the rest. In the convention "skimage"
+        it is the weight of recall, as in scikit-image, which documents the opposite. "cremi", "snemi3d" and "elf"
+        know 0.5 only.
+    convention : "gala", "skimage", "cremi", "snemi3d", "elf", or Rules, optional
+        Whose number to give:
+
+        - "gala" counts all voxels, in unordered pairs of different ones.
+        - "skimage" does too, but ignores voxels with truth 0.
+        - "cremi" and "snemi3d" ignore those as well. Pairs are ordered and include each voxel with itself. A voxel
+          with label 0 in `seg` is together with none; it counts as 1/n of a pair, n being the voxels of the volume.
+        - "elf" counts all voxels, in such ordered pairs, and takes 0 for a label like any other.
 
     Returns
     -------
     error : float
-        1 - 2 precision recall / (precision + recall) [1]_, from 0, which is perfect, to 1.
+        1 - precision recall / (alpha recall + (1 - alpha) precision) [1]_, from 0, which is perfect, to 1.
     precision, recall : float
         Only with `all_stats`. Pairs together in both, over those together in `seg` (precision: low after
         false merges), and over those together in `gt` (recall: low after false splits). Each is 1 if there
-        is none.
+        is none. In any convention: scikit-image 0.26 returns them the other way round, against its own definition
+        (its issue 6485), and so did the gala of 2013 to 2021.
 
-    Notes
-    -----
-    Tools disagree. Pairs here are unordered, of different voxels; the paper also pairs voxels with
-    themselves. scikit-image ignores voxels with truth 0: ``contingency_table(seg, gt, ignore_gt=[0])``
-    gives its error. It returns precision and recall the other way round, against its own definition, up to
-    0.26 at least (its issue 6485); so did the gala of 2013 to 2021.
+    Raises
+    ------
+    ShapeError, LabelError
+        As `rand_index`.
+    SettingError
+        If the convention does not exist, or has no `alpha` but 0.5; or `alpha` is not from 0 to 1.
 
     References
     ----------
@@ -166,26 +227,40 @@ def adapted_rand_error(
     >>> error, precision, recall = adapted_rand_error([1, 1, 2, 2], [1, 1, 1, 1], all_stats=True)
     >>> round(error, 3), precision, round(recall, 3)
     (0.5, 1.0, 0.333)
+
+    With ordered pairs, and of voxels with themselves, it is eight of sixteen.
+
+    >>> adapted_rand_error([1, 1, 2, 2], [1, 1, 1, 1], convention="elf", all_stats=True)[1:]
+    (1.0, 0.5)
     """
-    error, precision, recall = (float(value) for value in adapted_rand_of(pair_counts(seg, gt)))
+    counted = count("adapted_rand_error", seg, gt, convention, ignore_seg, ignore_truth, historic)
+    found = adapted_rand_of(pairs_of(counted), _weight_of_precision(alpha, counted.rules))
+    error, precision, recall = (float(value) for value in found)
     return (error, precision, recall) if all_stats else error
 
 
-def pair_counts(seg: ArrayLike | Table, gt: ArrayLike | None = None) -> PairCounts:
-    """Return how many unordered pairs of different voxels are together on either side, on both, and in all.
+def pairs_of(counted: Counted) -> PairCounts:
+    """Return how many pairs of voxels are together on either side, on both, and in all.
 
     Examples
     --------
-    >>> pair_counts([1, 1, 2, 2], [1, 1, 1, 1])
+    >>> pairs_of(count("rand_index", [1, 1, 2, 2], [1, 1, 1, 1]))
     PairCounts(in_both=2.0, in_seg=2.0, in_truth=6.0, in_all=6.0)
     """
-    overlaps = overlaps_of(seg, gt)
+    overlaps, rules = counted.overlaps, counted.rules
     if overlaps.counts.dtype.kind == "f":
         raise LabelError(
             "pairs of voxels need a contingency table of whole numbers of voxels; this one holds fractions."
         )
-    sizes = (overlaps.counts, overlaps.seg_sizes, overlaps.truth_sizes, overlaps.counts.sum())
-    return PairCounts(*(_n_pairs(n) for n in sizes))
+    counts, seg_sizes, alone = overlaps.counts, overlaps.seg_sizes, 0.0
+    if rules.seg_void == "alone":
+        is_void = overlaps.seg_labels == 0
+        alone = seg_sizes[is_void].sum() / counted.n_voxels
+        counts, seg_sizes = counts[~is_void[overlaps.seg_index]], seg_sizes[~is_void]
+    in_both, in_seg, in_truth, in_all = (
+        _n_pairs(sizes, rules) for sizes in (counts, seg_sizes, overlaps.truth_sizes, overlaps.counts.sum())
+    )
+    return PairCounts(in_both + alone, in_seg + alone, in_truth, in_all)
 
 
 def rand_of(pairs: PairCounts) -> Any:
@@ -209,16 +284,24 @@ def fowlkes_mallows_of(pairs: PairCounts) -> Any:
     return np.where((pairs.in_seg == 0) & (pairs.in_truth == 0), 1.0, index)
 
 
-def adapted_rand_of(pairs: PairCounts) -> tuple[Any, Any, Any]:
-    """Return the adapted Rand error, precision and recall for numbers of pairs."""
-    error = 1.0 - _share(2 * pairs.in_both, pairs.in_seg + pairs.in_truth)
+def adapted_rand_of(pairs: PairCounts, weight: float = 0.5) -> tuple[Any, Any, Any]:
+    """Return the adapted Rand error, with this weight of precision, precision and recall for numbers of pairs."""
+    error = 1.0 - _share(pairs.in_both, weight * pairs.in_seg + (1 - weight) * pairs.in_truth)
     return error, _share(pairs.in_both, pairs.in_seg), _share(pairs.in_both, pairs.in_truth)
 
 
-def _n_pairs(sizes: Array) -> float:
+def _weight_of_precision(alpha: float, rules: Rules) -> float:
+    if not 0 <= alpha <= 1:
+        raise SettingError(f"alpha must be from 0 to 1; got {alpha}.")
+    if rules.alpha_weighs is None and alpha != 0.5:
+        raise SettingError(f"this convention has no alpha but 0.5; got {alpha}. gala and skimage have others.")
+    return 1 - alpha if rules.alpha_weighs == "recall" else alpha
+
+
+def _n_pairs(sizes: Array, rules: Rules) -> float:
     """Return the number of pairs within groups of these sizes."""
     n = sizes.astype(np.float64)
-    return float((n * (n - 1) / 2).sum())
+    return float((n * n).sum() if rules.pairs == "ordered" else (n * (n - 1) / 2).sum())
 
 
 def _share(part: Any, whole: Any, otherwise: float = 1.0) -> Any:

@@ -5,6 +5,7 @@ Labels are numbered by their rank: memory follows the number of labels and of pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,10 +56,24 @@ def count_overlaps(seg: Labels, truth: Labels, *, n_threads: int | None = None) 
     pairs = np.concatenate(tables)
     seg_labels, seg_index = np.unique(pairs[:, 0].astype(seg.dtype), return_inverse=True)
     truth_labels, truth_index = np.unique(pairs[:, 1].astype(truth.dtype), return_inverse=True)
-    pair, owner = np.unique(seg_index * len(truth_labels) + truth_index, return_inverse=True)
-    counts = totals(owner, pairs[:, 2].astype(np.int64), len(pair))
-    seg_index, truth_index = np.divmod(pair, len(truth_labels))
-    return Overlaps(seg_labels, truth_labels, seg_index, truth_index, counts)
+    return _sorted(Overlaps(seg_labels, truth_labels, seg_index, truth_index, pairs[:, 2].astype(np.int64)))
+
+
+def join_overlaps(parts: Sequence[Overlaps]) -> Overlaps:
+    """Return the overlaps of all voxels from those of sets of voxels that have none in common: counts add up.
+
+    Examples
+    --------
+    >>> part = count_overlaps(np.array([7, 7, 9]), np.array([1, 0, 1]))
+    >>> join_overlaps([part, part]).counts
+    array([2, 2, 2])
+    """
+    seg_labels = _union([part.seg_labels for part in parts])
+    truth_labels = _union([part.truth_labels for part in parts])
+    seg_index = np.concatenate([np.searchsorted(seg_labels, p.seg_labels)[p.seg_index] for p in parts])
+    truth_index = np.concatenate([np.searchsorted(truth_labels, p.truth_labels)[p.truth_index] for p in parts])
+    counts = np.concatenate([part.counts for part in parts])
+    return _sorted(Overlaps(seg_labels, truth_labels, seg_index, truth_index, counts))
 
 
 def volume_overlaps(volume: Volume, other: ArrayLike, name: str, *, n_threads: int | None = None) -> Overlaps:
@@ -84,6 +99,22 @@ def totals(index: Ints, values: Array, n: int) -> Array:
     """Return the sum of the values with each index, shape (n,); of integers, exact up to 2**53."""
     sums: Array = np.bincount(index, weights=values, minlength=n)
     return sums.astype(values.dtype)
+
+
+def _sorted(pairs: Overlaps) -> Overlaps:
+    """Return each pair of labels once, in order, with the sum of its counts."""
+    n_truth = max(1, len(pairs.truth_labels))
+    pair, owner = np.unique(pairs.seg_index * n_truth + pairs.truth_index, return_inverse=True)
+    seg_index, truth_index = np.divmod(pair, n_truth)
+    return Overlaps(*pairs[:2], seg_index, truth_index, totals(owner, pairs.counts, len(pair)))
+
+
+def _union(labels: list[Labels]) -> Labels:
+    """Return the labels that are in any list, increasing."""
+    dtypes = {part.dtype for part in labels}
+    # NumPy would take int64 and uint64 together for floats.
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.uint64)
+    return np.unique(np.concatenate([part.astype(dtype, copy=False) for part in labels]))
 
 
 def _slabs(seg: Labels, truth: Labels) -> list[tuple[Labels, Labels]]:

@@ -125,7 +125,18 @@ def _check_channels(channels: Channels, n_channels: int) -> None:
 
 
 def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
-    """Return the size of a voxel along each axis, 1 if None is given; raise SettingError if it cannot be one."""
+    """Return the size of a voxel along each axis, 1 by default.
+
+    Raises
+    ------
+    SettingError
+        If these are not `ndim` finite numbers above 0.
+
+    Examples
+    --------
+    >>> check_spacing([40, 4], 2)
+    (40.0, 4.0)
+    """
     if spacing is None:
         return (1.0,) * ndim
     try:

@@ -4,5 +4,11 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={"figures": ["draw_segmentations", "save_figure"]},
+    submod_attrs={
+        "charts": ["draw_breakdown", "draw_curves", "draw_reliability"],
+        "evaluation": ["evaluation_report"],
+        "figures": ["draw_segmentations", "save_figure"],
+        "objects": ["WorstObject", "draw_worst_objects"],
+        "report": ["Picture", "Report", "Table"],
+    },
 )

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy import ndimage
 
 from gala._files import FileName, replacing
-from gala._types import Array, ArrayLike, Bools, Floats, Labels
+from gala._types import Array, ArrayLike, Labels
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import best_possible_segmentation, split_vi
+from gala.viz.painting import LINES, PANEL_PIXELS, Colours, nearest_object, paint_segments
 
-_panel_inches, _panel_pixels = 3.4, 500  # width, and about the number of pixels across
-_lines = {"border between objects": "black", "false split": "white", "false merge": "red"}
-# Without the reds, which are for errors, and the greys.
-_palette: Floats = np.delete(mpl.colormaps["tab20"](range(20))[:, :3], [6, 7, 14, 15], axis=0)
+_panel_inches = 3.4  # width
 
 
 def draw_segmentations(
@@ -68,9 +64,9 @@ def draw_segmentations(
     """
     objects = np.asarray(truth)
     where = _position(objects.shape, plane)
-    nearest = _nearest_object(objects[where])
+    nearest = nearest_object(objects[where])
     near_objects = objects[where][nearest]
-    colours = _Colours(near_objects)
+    colours = Colours(near_objects)
     panels = {title: _fitting(image, title, objects)[where] for title, image in images.items()}
     for title, segmentation in segmentations.items():
         segments = _fitting(segmentation, title, objects)
@@ -78,7 +74,7 @@ def draw_segmentations(
         home = best_possible_segmentation(objects, segments)[where][nearest]
         merges, splits = split_vi(segments, objects)
         titled = f"{title}\nVI {merges:.2f} + {splits:.2f} = {merges + splits:.2f}"
-        panels[titled] = _coloured(segments[where], owner, near_objects, home, colours=colours)
+        panels[titled] = paint_segments(segments[where], owner, near_objects, home, colours=colours)
     panels["truth"] = np.where((objects[where] > 0)[..., np.newaxis], colours(near_objects), 0)
     return _laid_out(panels)
 
@@ -99,78 +95,7 @@ def save_figure(figure: Figure, fn: FileName) -> None:
         If the file cannot be written.
     """
     with replacing(fn) as new:
-        figure.savefig(new, dpi=_panel_pixels / _panel_inches)
-
-
-class _Colours:
-    """A colour for each label, such that neighbours in a plane differ."""
-
-    def __init__(self, plane: Labels) -> None:
-        self.chosen: dict[int, int] = {}
-        used = np.zeros(len(_palette), dtype=int)
-        for label, neighbours in _neighbours(plane).items():
-            near = np.zeros(len(_palette), dtype=int)
-            for neighbour in neighbours & self.chosen.keys():
-                near[self.chosen[neighbour]] += 1
-            colour = int(np.lexsort((used, near))[0])
-            self.chosen[label] = colour
-            used[colour] += 1
-
-    def __call__(self, labels: Labels) -> Floats:
-        """Return the colours of `labels`, shape (M, N), as an image of shape (M, N, 3)."""
-        known, index = np.unique(labels, return_inverse=True)
-        chosen = np.array([self.chosen.get(label, label % len(_palette)) for label in known.tolist()])
-        image: Floats = _palette[chosen[index.reshape(labels.shape)]]
-        return image
-
-
-def _neighbours(plane: Labels) -> dict[int, set[int]]:
-    """Return the labels in a plane, and for each those that touch it."""
-    touching: dict[int, set[int]] = {label: set() for label in np.unique(plane).tolist()}
-    for a, b in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1])):
-        for u, v in np.unique(np.stack([a.ravel(), b.ravel()]), axis=1).T.tolist():
-            touching[u].add(v)
-            touching[v].add(u)
-    return touching
-
-
-def _coloured(segments: Labels, owner: Labels, objects: Labels, home: Labels, *, colours: _Colours) -> Array:
-    """Return a plane of segments in the colours of the objects that own them, with lines.
-
-    `home` is the segment that holds most of the object at each voxel.
-    """
-    segments, owner, objects, home = (_magnified(a) for a in (segments, owner, objects, home))
-    border = _changes(segments)
-    image = colours(owner)
-    image[border] = mpl.colors.to_rgb(_lines["border between objects"])
-    image[border & ~_changes(owner)] = mpl.colors.to_rgb(_lines["false split"])
-    merged = _changes(objects) & ~_changes(home) & ~border
-    image[ndimage.binary_dilation(merged)] = mpl.colors.to_rgb(_lines["false merge"])
-    return image
-
-
-def _changes(labels: Labels) -> Bools:
-    """Return the pixels on either side of a change of label."""
-    found = np.zeros(labels.shape, dtype=bool)
-    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    found[1:] |= down
-    found[:-1] |= down
-    found[:, 1:] |= right
-    found[:, :-1] |= right
-    return found
-
-
-def _magnified(plane: Array) -> Array:
-    """Return a plane with several pixels for each voxel, so that lines are thin."""
-    times = max(1, round(_panel_pixels / plane.shape[1]))
-    return plane.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _nearest_object(plane: Labels) -> tuple[Array, ...]:
-    """Return for each voxel of a plane where the nearest one is that is not void."""
-    if not plane.any():
-        return tuple(np.indices(plane.shape))
-    return tuple(ndimage.distance_transform_edt(plane == 0, return_distances=False, return_indices=True))
+        figure.savefig(new, dpi=PANEL_PIXELS / _panel_inches)
 
 
 def _laid_out(panels: Mapping[str, Array]) -> Figure:
@@ -188,7 +113,7 @@ def _laid_out(panels: Mapping[str, Array]) -> Figure:
         axis.set_axis_off()
     for axis in axes[len(panels) :]:
         axis.remove()
-    keys = [Patch(facecolor=colour, edgecolor="grey", label=label) for label, colour in _lines.items()]
+    keys = [Patch(facecolor=colour, edgecolor="grey", label=label) for label, colour in LINES.items()]
     figure.legend(
         handles=keys,
         title="VI = false merges + false splits, in bits",

@@ -1,0 +1,103 @@
+"""The steps of `gala evaluate`: read volumes by name, compare, write what was found."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gala import imio
+from gala._files import replacing
+from gala._types import Array
+from gala.errors import FileError, SettingError, ShapeError
+from gala.graph.labels import as_labels
+from gala.graph.tree import MergeTree
+from gala.viz.evaluation import evaluation_report
+from gala.viz.report import Report
+
+_printed = ("metrics", "best_thresholds", "breakdown")
+_hdf5 = (".h5", ".hdf5", ".hdf")
+
+
+def run(
+    seg: str,
+    truth: str,
+    *,
+    tree: Path | None = None,
+    threshold: float | None = None,
+    image: str | None = None,
+    spacing: str | None = None,
+    tolerance: float | None = None,
+    report: Path | None = None,
+    json: Path | None = None,
+) -> str:
+    """Compare two volumes, write the files that are asked for, both or none, and return tables of text."""
+    names = {"segmentation": seg, "truth": truth} | ({} if image is None else {"image": image})
+    lengths = None if spacing is None else _lengths(spacing)
+    with ExitStack() as both:  # entered first, so that a wrong name is known at once
+        new_page, new_json = (None if fn is None else both.enter_context(replacing(fn)) for fn in (report, json))
+        volumes = {key: read_volume(name) for key, name in names.items()}
+        for key in ("segmentation", "truth"):
+            volumes[key] = as_labels(volumes[key], names[key])
+        _check_shapes(volumes, names)
+        found = evaluation_report(
+            volumes["segmentation"],
+            volumes["truth"],
+            tree=None if tree is None else MergeTree.load(tree),
+            threshold=np.inf if threshold is None else threshold,
+            image=volumes.get("image"),
+            spacing=lengths,
+            tolerance=tolerance,
+            title=f"{_short(seg)} against {_short(truth)}",
+        )
+        facts = names | ({} if tree is None else {"tree": str(tree)}) | dict(found.facts)
+        _write(replace(found, facts=facts), new_page, new_json)
+    return "\n\n".join(table.to_text() for table in found.tables if table.key in _printed)
+
+
+def read_volume(name: str) -> Array:
+    """Read a volume by name: a path, and in HDF5 the dataset after ``::`` (``"stack"`` if there is none).
+
+    Raises
+    ------
+    FileError
+        If there is no such volume, or a dataset is named in a file that has none.
+    """
+    path, mark, dataset = (name, "", "") if Path(name).exists() else name.rpartition("::")
+    volume: Array
+    if not mark:
+        volume = imio.read_image_stack(name)
+    elif path.lower().endswith(_hdf5):
+        volume = imio.read_h5_stack(path, dataset)
+    else:
+        raise FileError(f"{name} names a dataset after '::', but only HDF5 files ({', '.join(_hdf5)}) have them.")
+    return volume
+
+
+def _lengths(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(
+            f"--spacing must be lengths with commas between them, such as 40,4,4; got {text!r}."
+        ) from None
+
+
+def _check_shapes(volumes: dict[str, Array], names: dict[str, str]) -> None:
+    expected = volumes["truth"].shape
+    for key, volume in volumes.items():
+        if volume.shape != expected:
+            raise ShapeError(f"{names[key]} must have the shape of {names['truth']}, {expected}; got {volume.shape}.")
+
+
+def _short(name: str) -> str:
+    return Path(name).name
+
+
+def _write(found: Report, page: Path | None, json: Path | None) -> None:
+    if page is not None:
+        found.save_html(page)
+    if json is not None:
+        found.save_json(json)

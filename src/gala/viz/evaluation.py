@@ -1,0 +1,267 @@
+"""What there is to say about a segmentation, as a report: every metric, the merge tree, and the worst objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+
+from gala._types import Array, ArrayLike, Labels
+from gala.classify.calibration import reliability
+from gala.errors import SettingError, ShapeError
+from gala.evaluate import (
+    CONVENTIONS,
+    Comparison,
+    blame,
+    breakdown,
+    compare,
+    contingency_table,
+    curve,
+    false_merges,
+    false_splits,
+)
+from gala.graph.labels import as_labels
+from gala.graph.tree import MergeTree, check_threshold
+from gala.graph.voxels import map_labels
+from gala.viz.charts import draw_breakdown, draw_curves, draw_reliability
+from gala.viz.objects import WorstObject, draw_worst_objects
+from gala.viz.report import Cell, Picture, Report, Table
+
+_n_listed, _n_drawn, _n_partners = 25, 3, 5  # merges and objects in tables; objects of each kind; partners of each
+_with_best = ("vi", "adapted_rand_error", "rand_index", "adj_rand_index", "fm_index", "edit_distance")
+
+_metrics_note = (
+    "Tools give different numbers under the same name. Each column has what that tool would say of these volumes, and "
+    "a dash where it has no such metric. VI is in bits: false merges are H(truth | segmentation), false splits "
+    "H(segmentation | truth)."
+)
+_curve_note = (
+    "Each point of the line is a cut of the merge tree, from the superpixels at the top to where all that the tree "
+    "merges is merged. Down is fewer false splits, left is fewer false merges; a grey line joins points of equal VI."
+)
+_breakdown_note = (
+    "Superpixels: what is left if each goes to the true object it overlaps most. Policy: what the best threshold on "
+    "this tree adds to that. Threshold: what the one chosen adds to the best."
+)
+_merges_note = (
+    "The merges of the tree, up to the threshold, that added most to the VI. Segments are named by their lowest "
+    "superpixel, objects are those that each side overlaps most; the place is that of the contact, in voxels."
+)
+_reliability_note = (
+    "Priorities, read as probabilities that a merge is wrong, against the share of merges made at them that were: each "
+    "side overlaps another true object most. On the diagonal, a threshold means what it says; "
+    "gala.classify.recalibrate puts probabilities there. All merges of the tree count."
+)
+_worst_note = (
+    "A colour means the same in the truth and in the segmentation: a segment has that of the true object it overlaps "
+    "most. What is not the object is faded."
+)
+_bits_note = "Bits are what one adds to the VI; beside each partner is the number of voxels that both share."
+
+
+def evaluation_report(
+    seg: ArrayLike,
+    truth: ArrayLike,
+    *,
+    tree: MergeTree | None = None,
+    threshold: float = np.inf,
+    image: ArrayLike | None = None,
+    spacing: Sequence[float] | None = None,
+    tolerance: float | None = None,
+    title: str = "Evaluation",
+) -> Report:
+    """Report on a segmentation, or on superpixels and the tree of their merges.
+
+    Parameters
+    ----------
+    seg : array of int, shape (M, N, ..., P)
+        The segmentation; or, with a tree, the superpixels that it merges.
+    truth : array of int, shape (M, N, ..., P)
+        The true objects; 0 is void.
+    tree : MergeTree, optional
+        Its leaves are the superpixels, in order of their labels; superpixels 0 may be background that it leaves out.
+    threshold : float, optional
+        The segmentation is the cut of the tree here. By default all its merges are made.
+    image : array, shape (M, N, ..., P), optional
+        A grey image, to show below the worst objects.
+    spacing : sequence of float, optional
+        Size of a voxel along each axis, in physical units.
+    tolerance : float, optional
+        How far apart boundaries may lie and still agree, in these units. By default they are not compared.
+    title : str, optional
+        Of the report.
+
+    Returns
+    -------
+    report : Report
+        Tables: metrics by the conventions of several tools, voxels that each ignores, and why they differ; worst
+        segments and true objects. With a tree: best thresholds, the breakdown of the error, and the worst merges.
+        Pictures: worst objects in place, in 2 or 3 dimensions; with a tree: VI along it, the breakdown, and, if
+        priorities are from 0 to 1, their reliability.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or there are no voxels.
+    LabelError
+        If values are not labels, or no voxel is left to count.
+    SettingError
+        If `seg` does not hold the superpixels of the tree, or a setting is impossible.
+
+    Examples
+    --------
+    >>> report = evaluation_report([[1, 1, 2, 2]], [[1, 1, 1, 1]])
+    >>> [table.key for table in report.tables]
+    ['metrics', 'false_merges', 'false_splits', 'ignored_voxels', 'differences']
+    """
+    labels, objects = as_labels(seg, "seg"), as_labels(truth, "truth")
+    if labels.shape != objects.shape:
+        raise ShapeError(f"seg and truth must have the same shape; got {labels.shape} and {objects.shape}.")
+    if image is not None and np.shape(image) != labels.shape:
+        raise ShapeError(f"image must have the shape of seg, {labels.shape}; got {np.shape(image)}.")
+    facts: dict[str, Cell] = {"volume": " × ".join(map(str, labels.shape))}
+    along: list[Table | Picture] = []
+    if tree is None:
+        segments = labels
+    else:
+        leaf_labels = _leaf_labels(labels, tree)
+        along = _along_tree(tree, labels, objects, leaf_labels, check_threshold(threshold))
+        segments = _cut(labels, leaf_labels, tree, threshold)
+        facts |= {"superpixels": tree.n_leaves, "merges in the tree": tree.n_merges, "threshold": threshold}
+    table = contingency_table(segments, objects, norm=False)
+    o = table.overlaps
+    facts |= {"segments": int((o.seg_labels != 0).sum()), "true objects": int((o.truth_labels != 0).sum())}
+    both = (table, None) if tolerance is None else (segments, objects)  # boundaries need the volumes
+    metrics, *conventions = _metrics(compare(*both, tolerance=tolerance, spacing=spacing))
+    worst = [false_merges(table), false_splits(table)]
+    drawn = _drawn(worst, segments, objects, image)
+    return Report(title, facts, [metrics, *along, *drawn, *_listed(worst), *conventions])
+
+
+def _leaf_labels(superpixels: Labels, tree: MergeTree) -> Labels:
+    """Return the label of each leaf, shape (N,)."""
+    known = np.unique(superpixels)
+    found = known[1:] if len(known) == tree.n_leaves + 1 and known[0] == 0 else known
+    if len(found) != tree.n_leaves:
+        raise SettingError(
+            f"with a tree, seg must hold the superpixels that it merges, {tree.n_leaves} of them; got {len(known)} "
+            "labels. To evaluate a segmentation made already, leave the tree out."
+        )
+    return found
+
+
+def _cut(superpixels: Labels, leaf_labels: Labels, tree: MergeTree, threshold: float) -> Labels:
+    """Return the segmentation, named by the lowest superpixel of each segment; what is no leaf is 0."""
+    keys, values = leaf_labels, leaf_labels[tree.cut(threshold)]
+    if superpixels.min() == 0 and leaf_labels[0] != 0:
+        keys, values = np.append(keys[:1] * 0, keys), np.append(values[:1] * 0, values)
+    return map_labels(superpixels, keys, values)
+
+
+def _metrics(comparison: Comparison) -> list[Table]:
+    """Return a table of each metric by each convention, and why they differ."""
+    values: dict[str, dict[str, Cell]] = {}
+    ignored: dict[str, dict[str, Cell]] = {}
+    for score in comparison.scores:
+        values.setdefault(score.name, {})[score.convention] = score.value
+        ignored.setdefault(score.metric, {})[score.convention] = score.n_ignored
+
+    def rows(cells: dict[str, dict[str, Cell]]) -> list[list[Cell]]:
+        return [[name, *map(row.get, CONVENTIONS)] for name, row in cells.items()]
+
+    columns = ["metric", *CONVENTIONS]
+    n_voxels = f"Of {comparison.n_voxels} voxels; which labels a tool ignores is part of its convention."
+    missing = sorted({f"{s.metric} by {s.convention}: {s.why_none}" for s in comparison.scores if s.value is None})
+    sentences: list[list[Cell]] = [[sentence] for sentence in [*missing, *comparison.differences]]
+    return [
+        Table("metrics", "Metrics", _metrics_note, columns, rows(values)),
+        Table("ignored_voxels", "Voxels ignored", n_voxels, columns, rows(ignored)),
+        Table("differences", "Why the tools differ", "", ["difference"], sentences),
+    ]
+
+
+def _along_tree(
+    tree: MergeTree, superpixels: Labels, truth: Labels, leaf_labels: Labels, threshold: float
+) -> list[Table | Picture]:
+    """Return what a tree adds to a report."""
+    table = contingency_table(superpixels, truth, norm=False)
+    found = curve(tree, table, labels=leaf_labels)
+    here = found.at(threshold)
+    best = [[name, *found.best(name), here[name]] for name in _with_best]
+    parts = breakdown(tree, table, threshold=threshold, labels=leaf_labels)
+    steps = {"superpixels": parts.superpixels, "policy": parts.policy, "threshold": parts.threshold}
+    merges = blame(tree, superpixels, truth, labels=leaf_labels)
+    return [
+        Picture("VI along the merge tree", _curve_note, draw_curves({"tree": found}, chosen={"tree": threshold})),
+        Table(
+            "best_thresholds",
+            "Best thresholds",
+            "By each metric, beside the value at the threshold chosen.",
+            ["metric", "best threshold", "value there", "value at the chosen"],
+            best,
+        ),
+        Picture("What the error comes from", _breakdown_note, draw_breakdown({"tree": steps})),
+        Table("breakdown", "The same in numbers", "", ["step", "bits"], [*steps.items(), ("total", parts.total)]),
+        *_reliability(merges),
+        _worst_merges(merges[merges["height"] <= threshold]),
+    ]
+
+
+def _reliability(merges: Array) -> list[Picture]:
+    """Return the reliability of priorities if they can be probabilities; constraints have none."""
+    p = merges["priority"][np.isfinite(merges["priority"])]
+    known = np.isfinite(merges["priority"]) & (merges["object_a"] != 0) & (merges["object_b"] != 0)
+    if not known.any() or p.min() < 0 or p.max() > 1:
+        return []
+    made = merges[known]
+    found = reliability(made["priority"], made["object_a"] != made["object_b"])
+    return [Picture("Do priorities come true", _reliability_note, draw_reliability({"tree": found}))]
+
+
+def _worst_merges(merges: Array) -> Table:
+    names = ["merge", "vi", "priority", "segment_a", "segment_b", "size_a", "size_b", "object_a", "object_b"]
+    rows = [
+        [*(merge[name].item() for name in names), ", ".join(f"{x:.0f}" for x in merge["place"])]
+        for merge in merges[:_n_listed]
+        if merge["vi"] > 0
+    ]
+    shown = ["merge", "bits", "priority", "segment a", "segment b", "voxels a", "voxels b", "object a", "object b"]
+    return Table("worst_merges", "Worst merges", _merges_note, [*shown, "place"], rows)
+
+
+def _drawn(worst: Sequence[Array], segments: Labels, objects: Labels, image: ArrayLike | None) -> list[Picture]:
+    """Return the picture of the worst objects, if there are any, and they can be drawn."""
+    shown = [
+        WorstObject(kind, label, rows["bits"][0].item())
+        for kind, name, found in zip(("false merge", "false split"), ("segment", "object"), worst, strict=True)
+        for label, rows in islice(_by_label(found, name), _n_drawn)
+    ]
+    if not shown or segments.ndim not in (2, 3):
+        return []
+    return [Picture("Worst objects", _worst_note, draw_worst_objects(shown, segments, objects, image))]
+
+
+def _listed(worst: Sequence[Array]) -> list[Table]:
+    """Return the tables of the worst segments and true objects."""
+    kinds = (
+        ("false_merges", "Worst false merges", "segment", "object"),
+        ("false_splits", "Worst false splits", "object", "segment"),
+    )
+    tables = []
+    for (key, title, name, partner), found in zip(kinds, worst, strict=True):
+        rows: list[list[Cell]] = []
+        for label, own in islice(_by_label(found, name), _n_listed):
+            pairs = zip(own[partner].tolist(), own["overlap"].tolist(), strict=True)
+            largest = ", ".join(f"{other} ({count})" for other, count in islice(pairs, _n_partners))
+            more = f" and {len(own) - _n_partners} more" if len(own) > _n_partners else ""
+            rows.append([label, own["bits"][0].item(), own["size"][0].item(), len(own), largest + more])
+        columns = [name, "bits", "voxels", f"{partner}s", "largest"]
+        tables.append(Table(key, title, _bits_note, columns, rows))
+    return tables
+
+
+def _by_label(found: Array, name: str) -> list[tuple[int, Array]]:
+    """Return the rows of each label, the worst first, as they are in the table."""
+    starts = np.flatnonzero(found[name][1:] != found[name][:-1]) + 1
+    return [(int(rows[name][0]), rows) for rows in np.split(found, starts) if len(rows)]
