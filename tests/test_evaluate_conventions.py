@@ -298,6 +298,18 @@ def test_metrics__labels_to_ignore_under_any_name(metric):
         METRICS[metric](seg, truth, ignore_seg=range(4))
 
 
+@pytest.mark.parametrize(
+    "labels", [[0, 2**64 - 1], {0, 2**64 - 1}, np.array([0, 2**64 - 1], dtype=np.uint64), (np.uint64(2**64 - 1), 0)]
+)
+def test_metrics__small_and_large_labels_to_ignore(labels):
+    seg, truth = [1, 1, 2, 2], np.array([0, 5, 5, 2**64 - 1], dtype=np.uint64)
+    assert_array_equal(ev.split_vi(seg, truth, ignore_truth=labels), [0, 1])
+    assert ev.contingency_table(seg, truth, ignore_truth=labels).n_ignored == 2
+    assert ev.boundary_scores(seg, truth, 0, ignore_truth=labels) == (0, 1, 0)
+    with pytest.raises(LabelError, match=r"labels to ignore must hold labels: .* got -1"):
+        ev.split_vi(seg, truth, ignore_truth=[-1])
+
+
 def test_adapted_rand_error__alpha_weighs_precision():
     seg, truth = np.random.default_rng(0).integers(0, 4, (2, 100)) * [[1], [0]] + [[0], [1]]
     error, precision, recall = ev.adapted_rand_error(seg, truth, all_stats=True)

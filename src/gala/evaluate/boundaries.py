@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from gala._types import ArrayLike, Bools, Labels
 from gala.errors import LabelError, SettingError, ShapeError
+from gala.evaluate.contingency import is_one_of
 from gala.evaluate.conventions import Convention, Ignored, settled
 from gala.graph.labels import as_labels
 from gala.graph.volume import check_spacing
@@ -100,7 +101,7 @@ def boundary_scores(
     if not tolerance >= 0:
         raise SettingError(f"tolerance must be a distance, 0 or more; got {tolerance}.")
     steps = check_spacing(spacing, truth.ndim)
-    within = _within(seg_labels, rules.ignore_seg) & _within(truth, rules.ignore_truth)
+    within = ~(is_one_of(seg_labels, rules.ignore_seg) | is_one_of(truth, rules.ignore_truth))
     if not within.any():
         raise LabelError("no voxel is left to count: every one has a label to ignore, in seg or in gt.")
     found, wanted = boundary_voxels(seg_labels, within), boundary_voxels(truth, within)
@@ -125,13 +126,6 @@ def boundary_voxels(labels: Labels, within: Bools) -> Bools:
         found[low] |= differ
         found[high] |= differ
     return found
-
-
-def _within(labels: Labels, ignored: tuple[int, ...]) -> Bools:
-    unwanted = as_labels(np.atleast_1d(ignored), "labels to ignore", allow_empty=True)
-    # Both as uint64: NumPy would compare int64 with uint64 as floats.
-    is_counted: Bools = ~np.isin(labels.astype(np.uint64, copy=False), unwanted.astype(np.uint64))
-    return is_counted
 
 
 def _share_near(voxels: Bools, others: Bools, tolerance: float, steps: tuple[float, ...]) -> float:

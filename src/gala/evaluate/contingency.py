@@ -5,7 +5,7 @@ Labels are numbered by their rank: memory follows the number of labels and of pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -151,7 +151,7 @@ def contingency_table(
            [0, 1, 1],
            [0, 0, 1]])
     """
-    ignored = [*np.atleast_1d(ignore_truth).tolist(), *np.atleast_1d(ignore_gt).tolist()]
+    ignored = ignored_labels(ignore_truth) + ignored_labels(ignore_gt)
     every = _overlaps(seg, gt, n_threads)
     overlaps = without(every, ignore_seg, ignored)
     n_ignored = int(every.counts.sum() - overlaps.counts.sum())
@@ -212,8 +212,8 @@ def without(
     >>> without(contingency_table([3, 3, 0], [1, 1, 1]).overlaps, [0], []).counts
     array([2])
     """
-    by_seg = _is_one_of(overlaps.seg_labels, ignore_seg)[overlaps.seg_index]
-    by_truth = _is_one_of(overlaps.truth_labels, ignore_truth)[overlaps.truth_index]
+    by_seg = is_one_of(overlaps.seg_labels, ignore_seg)[overlaps.seg_index]
+    by_truth = is_one_of(overlaps.truth_labels, ignore_truth)[overlaps.truth_index]
     needs_both = ignored_if == "both" and np.size(ignore_seg) > 0 and np.size(ignore_truth) > 0
     ignored = by_seg & by_truth if needs_both else by_seg | by_truth
     if ignored.all():
@@ -238,10 +238,35 @@ def _values(overlaps: Overlaps, *, norm: bool) -> Array:
     return values
 
 
-def _is_one_of(labels: Labels, ignored: Sequence[int]) -> Bools:
-    ignored_labels = as_labels(np.atleast_1d(ignored), "labels to ignore", allow_empty=True)
+def ignored_labels(given: Any) -> tuple[int, ...]:
+    """Return labels to ignore, one or several, as they are.
+
+    Raises
+    ------
+    LabelError
+        If one cannot be a label.
+
+    Examples
+    --------
+    >>> ignored_labels([0, 2**64 - 1]), ignored_labels(7)
+    ((0, 18446744073709551615), (7,))
+    """
+    several = np.atleast_1d(given) if np.ndim(given) == 0 and not isinstance(given, Iterable) else given
+    # A list of Python numbers must not pass through NumPy, which makes floats of small and large ones together.
+    several = several if isinstance(several, np.ndarray) else list(several)
+    return tuple(as_labels(several, "labels to ignore", allow_empty=True).tolist())
+
+
+def is_one_of(labels: Labels, ignored: Sequence[int]) -> Bools:
+    """Return which labels are among those to ignore.
+
+    Examples
+    --------
+    >>> is_one_of(np.array([0, 3, 5]), [5, 0])
+    array([ True, False,  True])
+    """
     # Both as uint64: NumPy would compare int64 with uint64 as floats.
-    return np.isin(labels.astype(np.uint64), ignored_labels.astype(np.uint64))
+    return np.isin(labels.astype(np.uint64, copy=False), np.array(ignored_labels(ignored), dtype=np.uint64))
 
 
 def _from_sparse(table: Any) -> Overlaps:

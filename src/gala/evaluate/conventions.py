@@ -22,7 +22,7 @@ import numpy as np
 
 from gala._types import ArrayLike
 from gala.errors import SettingError
-from gala.evaluate.contingency import LabelTable, Table, overlaps_of, without
+from gala.evaluate.contingency import LabelTable, Table, ignored_labels, overlaps_of, without
 from gala.graph.overlaps import Overlaps
 
 
@@ -166,7 +166,7 @@ def settled(
         if given[_synonyms[name]] is not None:
             raise SettingError(f"{name} is the historic name of {_synonyms[name]}; got both.")
         given[_synonyms[name]] = labels
-    chosen = {name: tuple(np.atleast_1d(labels).tolist()) for name, labels in given.items() if labels is not None}
+    chosen = {name: ignored_labels(labels) for name, labels in given.items() if labels is not None}
     return replace(rules, **chosen)  # type: ignore[arg-type]  # mypy does not see which fields the names are
 
 
