@@ -12,7 +12,13 @@ from gala.evaluate.conventions import CONVENTIONS, Rules, conventions_of, rules_
 from gala.evaluate.cremi import cremi_score
 from gala.evaluate.curves import Curve, curve, cut_table
 from gala.evaluate.edits import assignment_table, best_possible_segmentation, edit_distance
-from gala.evaluate.historic import rand_by_threshold, split_components, vi_by_threshold, vi_pairwise_matrix
+from gala.evaluate.historic import (
+    rand_by_threshold,
+    relabel_from_one,
+    split_components,
+    vi_by_threshold,
+    vi_pairwise_matrix,
+)
 from gala.evaluate.information import sorted_vi_components, split_vi, vi, vi_tables
 from gala.evaluate.lookups import NodeLabels, node_labels
 from gala.evaluate.matching import Matches, average_precision, match_instances
@@ -21,7 +27,6 @@ from gala.evaluate.records import to_json, write_csv
 from gala.evaluate.skeletons import RunLengths, run_lengths
 from gala.evaluate.thinning import skeletonize
 from gala.graph.skeletons import Skeletons
-from gala.morpho.pieces import relabel_from_one  # found here since 2013
 
 __all__ = [
     "CONVENTIONS",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import ndimage
 
-from gala._types import ArrayLike, Floats, Labels
+from gala._types import Array, ArrayLike, Floats, Labels
 from gala.errors import ImageError, LabelError, SettingError, ShapeError
 from gala.evaluate.contingency import Table, overlaps_of
 from gala.evaluate.information import split_vi
@@ -178,6 +178,19 @@ def rand_by_threshold(ucm: ArrayLike, gt: ArrayLike, npoints: int | None = None)
     array([[1.], [1.], [1.]])
     """
     return _by_threshold(lambda seg: np.array([rand_index(seg, gt), adj_rand_index(seg, gt)]), ucm, gt, npoints)
+
+
+def relabel_from_one(label_field: ArrayLike) -> tuple[Labels, Array, Array]:
+    """Give the regions the labels 1, 2, ...; the same as `gala.morpho.relabel_from_one`.
+
+    Examples
+    --------
+    >>> relabel_from_one([8, 0, 7])[0]
+    array([2, 0, 1])
+    """
+    from gala.morpho.pieces import relabel_from_one as relabel  # with scikit-image, which metrics do without
+
+    return relabel(label_field)
 
 
 def _by_threshold(measure: Callable[[Labels], Floats], ucm: ArrayLike, gt: ArrayLike, npoints: int | None) -> Floats:
