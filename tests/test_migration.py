@@ -363,7 +363,6 @@ EVALUATE = {
     "relabel_from_one": lambda f: (
         f(WS + 5)[0].tolist() == WS.tolist() and f(WS + 5)[1][7] == 2 and f(WS + 5)[2][2] == 7
     ),
-    "pairs.pair_counts": lambda f: f(WS, GT).in_truth == 56,
 }
 
 IMIO = {
@@ -448,7 +447,12 @@ MORPHO = {
     "relabel_from_one": lambda f: f(WS + 5)[0].tolist() == WS.tolist(),
 }
 
-VIZ = {"draw_segmentations": lambda f: isinstance(f({"superpixels": WS}, GT, {"boundaries": PR}), Figure)}
+VIZ = {
+    "draw_segmentations": lambda f: isinstance(f({"superpixels": WS}, GT, {"boundaries": PR}), Figure),
+    "draw_curves": lambda f: isinstance(
+        f({"mean": evaluate.curve(graph().tree, WS, GT)}, chosen={"mean": 0.5}), Figure
+    ),
+}
 
 EXAMPLES = {
     f"{section}.{name}": example
