@@ -54,6 +54,20 @@ def at_border(labels, *, mask=None):
     return dict(sorted(found.items()))
 
 
+def faces(voxels, inside, others, shape):
+    """Return how many faces along each axis each voxel shares with voxels in `others`, or not in `inside` if None."""
+    out = np.zeros((len(voxels), len(shape)))
+    for i, voxel in enumerate(voxels):
+        here = np.unravel_index(voxel, shape)
+        for axis, step in itertools.product(range(len(shape)), (-1, 1)):
+            there = list(here)
+            there[axis] += step
+            is_in = 0 <= there[axis] < shape[axis]
+            position = int(np.ravel_multi_index(there, shape)) if is_in else -1
+            out[i, axis] += position not in inside if others is None else position in others
+    return out
+
+
 # ------------------------------------------------------------------------------------------- features
 
 
@@ -63,9 +77,10 @@ class Voxels(NamedTuple):
     values: np.ndarray  # (V, C) the channels that it reads
     coords: np.ndarray  # (V, ndim)
     spacing: tuple = (1, 1, 1)  # (ndim,)
+    faces: np.ndarray | None = None  # (V, ndim) along each axis, with the other region, or with all others
 
 
-def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):  # noqa: ARG001  # chosen before
+def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize, image):  # noqa: ARG001  # chosen before
     """Return the four parts of the moments of a pair."""
 
     def features(voxels):
@@ -84,10 +99,10 @@ def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):
 
 
 def histogram(
-    u, v, contact, *, nbins, minval, maxval, compute_percentiles, oriented, compute_histogram, use_neuroproof
+    u, v, contact, *, nbins, minval, maxval, compute_percentiles, oriented, compute_histogram, use_neuroproof, image
 ):  # fmt: skip
     """Return the four parts of the histograms of a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
     edges = np.linspace(minval, maxval, nbins + 1)
 
     def shares(x):
@@ -120,9 +135,9 @@ def histogram(
     return features(u), features(v), features(contact), np.array(difference, dtype=float)
 
 
-def contact(u, v, contact, *, thresholds, oriented):
+def contact(u, v, contact, *, thresholds, oriented, image):
     """Return the four parts of what is above thresholds in a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
     sizes = [len(contact.values) / len(side.values) for side in (u, v)]
     ratios = []
     for c in range(contact.values.shape[1]):
@@ -173,9 +188,9 @@ def orientation(u, v, contact):
     return features(u), features(v), features(contact), np.array(difference)
 
 
-def extrema(u, v, contact, *, oriented):
+def extrema(u, v, contact, *, oriented, image):
     """Return the four parts of the lowest and highest values of a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
 
     def features(voxels):
         return np.array([f(x.tolist(), default=0.0) for x in voxels.values.T for f in (min, max)])
@@ -183,12 +198,47 @@ def extrema(u, v, contact, *, oriented):
     return features(u), features(v), features(contact), np.abs(features(u) - features(v))
 
 
+def axes(u, v, contact, *, nmoments, oriented, image):  # noqa: ARG001  # all have these
+    """Return the four parts of the moments over the faces of a pair, axis by axis."""
+    out = []
+    for n_faces in contact.faces.T.astype(int):
+        out.append(n_faces.sum() / 2)
+        for x in np.repeat(contact.values.astype(float), n_faces, axis=0).T:
+            mean = x.mean() if len(x) else 0.0
+            out += [mean, *(np.mean((x - mean) ** k) if len(x) else 0.0 for k in range(2, nmoments + 1))]
+    return np.empty(0), np.empty(0), np.array(out), np.empty(0)
+
+
+def shape(u, v, contact):
+    """Return the four parts of how large and round a pair is."""
+    spacing = np.array(u.spacing, dtype=float)
+    ndim, voxel = len(spacing), spacing.prod()
+    ball = [2, 2 * np.sqrt(np.pi), (36 * np.pi) ** (1 / 3), 2**1.75 * np.sqrt(np.pi)][ndim - 1]  # surface, at volume 1
+
+    def area(voxels):
+        return (voxels.faces * voxel / spacing).sum()
+
+    def sphericity(volume, surface):
+        return ball * volume ** (1 - 1 / ndim) / surface if surface else 0
+
+    def features(voxels):
+        volume = len(voxels.coords) * voxel
+        return np.array([volume, area(voxels), sphericity(volume, area(voxels))])
+
+    low, high = sorted([area(u), area(v)])
+    between = area(contact) / 2
+    union = sphericity((len(u.coords) + len(v.coords)) * voxel, low + high - area(contact))
+    return features(u), features(v), np.array([between, between / low, between / high, union]), np.empty(0)
+
+
 FEATURES = {  # by name of the manager
+    "axes": axes,
     "contact": contact,
     "extrema": extrema,
     "histogram": histogram,
     "moments": moments,
     "orientation": orientation,
+    "shape": shape,
     "squiggliness": squiggliness,
 }
 
@@ -267,6 +317,15 @@ class Graph:
 
     def coords(self, voxels):
         return np.stack(np.unravel_index(voxels, self.shape), axis=-1).astype(float)
+
+    def faces(self, u, v=None):
+        if v is None:
+            return faces(self._regions[u], self._regions[u], None, self.shape)
+        voxels, first, second = self.boundary(u, v).tolist(), *map(set, (self._regions[u], self._regions[v]))
+        of_each = [
+            faces([x], first if x in first else second, second if x in first else first, self.shape) for x in voxels
+        ]
+        return np.concatenate(of_each)
 
 
 class _Edges(dict):
