@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow coverage lint bench clean
+.PHONY: demo test test-slow coverage lint bench forget clean
 
 demo: $(VENV)/installed
 	$(BIN)/gala demo
@@ -31,7 +31,11 @@ lint: $(VENV)/installed-lint
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:xdist
 
-clean:
+# What Numba has compiled: it does not see that code which was pasted into a loop from another file has changed.
+forget:
+	find src -name "*.nb[ci]" -delete
+
+clean: forget
 	rm -rf $(VENV) build dist
 
 $(VENV)/bin/python:
