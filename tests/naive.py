@@ -54,6 +54,20 @@ def at_border(labels, *, mask=None):
     return dict(sorted(found.items()))
 
 
+def faces(voxels, inside, others, shape):
+    """Return how many faces along each axis each voxel shares with voxels in `others`, or not in `inside` if None."""
+    out = np.zeros((len(voxels), len(shape)))
+    for i, voxel in enumerate(voxels):
+        here = np.unravel_index(voxel, shape)
+        for axis, step in itertools.product(range(len(shape)), (-1, 1)):
+            there = list(here)
+            there[axis] += step
+            is_in = 0 <= there[axis] < shape[axis]
+            position = int(np.ravel_multi_index(there, shape)) if is_in else -1
+            out[i, axis] += position not in inside if others is None else position in others
+    return out
+
+
 # ------------------------------------------------------------------------------------------- features
 
 
@@ -63,6 +77,7 @@ class Voxels(NamedTuple):
     values: np.ndarray  # (V, C) the channels that it reads
     coords: np.ndarray  # (V, ndim)
     spacing: tuple = (1, 1, 1)  # (ndim,)
+    faces: np.ndarray | None = None  # (V, ndim) along each axis, with the other region, or with all others
 
 
 def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):  # noqa: ARG001  # chosen before
@@ -183,12 +198,47 @@ def extrema(u, v, contact, *, oriented):
     return features(u), features(v), features(contact), np.abs(features(u) - features(v))
 
 
+def axes(u, v, contact, *, nmoments, oriented):  # noqa: ARG001  # all have these
+    """Return the four parts of the moments over the faces of a pair, axis by axis."""
+    out = []
+    for n_faces in contact.faces.T.astype(int):
+        out.append(n_faces.sum() / 2)
+        for x in np.repeat(contact.values.astype(float), n_faces, axis=0).T:
+            mean = x.mean() if len(x) else 0.0
+            out += [mean, *(np.mean((x - mean) ** k) if len(x) else 0.0 for k in range(2, nmoments + 1))]
+    return np.empty(0), np.empty(0), np.array(out), np.empty(0)
+
+
+def shape(u, v, contact):
+    """Return the four parts of how large and round a pair is."""
+    spacing = np.array(u.spacing, dtype=float)
+    ndim, voxel = len(spacing), spacing.prod()
+    ball = [2, 2 * np.sqrt(np.pi), (36 * np.pi) ** (1 / 3), 2**1.75 * np.sqrt(np.pi)][ndim - 1]  # surface, at volume 1
+
+    def area(voxels):
+        return (voxels.faces * voxel / spacing).sum()
+
+    def sphericity(volume, surface):
+        return ball * volume ** (1 - 1 / ndim) / surface if surface else 0
+
+    def features(voxels):
+        volume = len(voxels.coords) * voxel
+        return np.array([volume, area(voxels), sphericity(volume, area(voxels))])
+
+    low, high = sorted([area(u), area(v)])
+    between = area(contact) / 2
+    union = sphericity((len(u.coords) + len(v.coords)) * voxel, low + high - area(contact))
+    return features(u), features(v), np.array([between, between / low, between / high, union]), np.empty(0)
+
+
 FEATURES = {  # by name of the manager
+    "axes": axes,
     "contact": contact,
     "extrema": extrema,
     "histogram": histogram,
     "moments": moments,
     "orientation": orientation,
+    "shape": shape,
     "squiggliness": squiggliness,
 }
 
@@ -267,6 +317,15 @@ class Graph:
 
     def coords(self, voxels):
         return np.stack(np.unravel_index(voxels, self.shape), axis=-1).astype(float)
+
+    def faces(self, u, v=None):
+        if v is None:
+            return faces(self._regions[u], self._regions[u], None, self.shape)
+        voxels, first, second = self.boundary(u, v).tolist(), *map(set, (self._regions[u], self._regions[v]))
+        of_each = [
+            faces([x], first if x in first else second, second if x in first else first, self.shape) for x in voxels
+        ]
+        return np.concatenate(of_each)
 
 
 class _Edges(dict):

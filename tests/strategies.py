@@ -44,6 +44,7 @@ _made = {
         compute_histogram=st.booleans(),
         use_neuroproof=st.booleans(),
     ),
+    "axes": lambda kind: st.builds(kind, nmoments=st.integers(1, 4), oriented=st.booleans()),
     "extrema": lambda kind: st.builds(kind, oriented=st.booleans()),
 }
 

@@ -43,7 +43,16 @@ def row_of(manager, values, kind=one):
     rows = layout.spec.empty[np.newaxis].copy()
     read = np.array(layout.region_channels, dtype=np.int64)
     owner = np.zeros(len(values), dtype=np.int64)
-    manager.gather(layout.params, read, np.ascontiguousarray(values, dtype=float), np.empty((0, 3)), owner, 0, rows)
+    manager.gather(
+        layout.params,
+        read,
+        np.ascontiguousarray(values, dtype=float),
+        np.empty((0, 3)),
+        np.empty((0, 3)),
+        owner,
+        0,
+        rows,
+    )
     return rows[0]
 
 
@@ -103,8 +112,8 @@ def pair_features(manager, split, name):
         layout = leaf.layout(kind)
         read = np.array(layout.region_channels, dtype=np.int64)
         coords = np.empty((0, 3))
-        leaf.gather(layout.params, read, values, coords, labels.ravel().astype(np.int64), first, regions)
-        leaf.gather(layout.params, read, values[where], coords, owner, first, contacts)
+        leaf.gather(layout.params, read, values, coords, coords, labels.ravel().astype(np.int64), first, regions)
+        leaf.gather(layout.params, read, values[where], coords, coords, owner, first, contacts)
     program = build_program(manager, spec, spec, kind)
     sizes = np.bincount(labels.ravel())
     X = np.full((len(edges), len(output_names(manager, kind))), np.nan)

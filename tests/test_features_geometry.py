@@ -118,6 +118,13 @@ def hull_columns(places, n_hulls):
     return np.concatenate([p + b + np.arange(n) for p, b, n in zip(places, before, n_hulls.values(), strict=False)])
 
 
+def test_columns_of_contacts_only__move_no_others():
+    labels, image = np.repeat([[1, 2, 3]], 3, axis=0), np.array([[0, 0.25, 1]] * 3)
+    g = Rag(labels, image, feature_manager=Composite([squiggliness.Manager(), moments.Manager(1)]))
+    g.agglomerate(0.25)  # by the mean, whose columns are in rows of regions and of contacts
+    assert g.get_segmentation().tolist() == [[1, 1, 3]] * 3
+
+
 class Adjusted(contact.Manager):
     """Overrides a method of the protocol, with the historic arguments."""
 
@@ -210,7 +217,14 @@ def node_features(manager, coords, spacing=None):
     rows = layout.spec.empty[np.newaxis].copy()
     owner = np.zeros(len(coords), dtype=np.int64)
     manager.gather(
-        layout.params, np.empty(0, dtype=np.int64), np.empty((len(coords), 0)), coords.astype(float), owner, 0, rows
+        layout.params,
+        np.empty(0, dtype=np.int64),
+        np.empty((len(coords), 0)),
+        coords.astype(float),
+        np.empty((0, 3)),
+        owner,
+        0,
+        rows,
     )
     out = np.full(len(layout.node_names), np.nan)
     manager.node(layout.params, rows[0], rows[0], rows[0], out)

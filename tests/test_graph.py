@@ -357,7 +357,7 @@ def test_join__of_regions_in_two_parts_has_the_rows_of_whole_regions(case, seed)
 
 
 @gather_kernel
-def _gather_box(params, channels, values, coords, owner, first, out):  # noqa: ARG001  # all have these
+def _gather_box(params, channels, values, coords, faces, owner, first, out):  # noqa: ARG001  # all have these
     """Join coordinates into their sums, minima and maxima."""
     ndim = coords.shape[1]
     for i in range(owner.size):

@@ -19,12 +19,13 @@ from gala.graph.caches import lay_out
 some = settings(deadline=None, max_examples=60)
 
 
-def row(manager, layout, values, coords, *, read=None, owner=None, n_rows=1):
+def row(manager, layout, values, coords, faces=None, *, read=None, owner=None, n_rows=1):
     """Return the cache rows of voxels."""
     rows = np.tile(layout.spec.empty, (n_rows, 1))
     owner = np.zeros(len(values), dtype=np.int64) if owner is None else owner
     read = np.array(layout.region_channels if read is None else read, dtype=np.int64)
-    manager.gather(layout.params, read, np.ascontiguousarray(values), coords, owner, 0, rows)
+    faces = np.floor(coords % 3) if faces is None else faces  # any numbers of each voxel will do
+    manager.gather(layout.params, read, np.ascontiguousarray(values), coords, faces, owner, 0, rows)
     return rows if n_rows > 1 else rows[0]
 
 
@@ -172,15 +173,17 @@ def compiled_features(features, graph, u, v):
     regions, contacts = np.tile(spec.empty, (2, 1)), spec.empty[np.newaxis].copy()
     owner = np.repeat([0, 1], [len(graph.extent(n)) for n in (u, v)])
     extent, boundary = np.concatenate([graph.extent(u), graph.extent(v)]), graph.boundary(u, v)
+    faces = np.concatenate([graph.faces(u), graph.faces(v)]), graph.faces(u, v)
     for leaf, first in zip(leaves, firsts, strict=True):
         if first is not None:
             layout = leaf.layout(graph.kind)
-            for voxels, own, read, rows in [
-                (extent, owner, layout.region_channels, regions),
-                (boundary, np.zeros(len(boundary), dtype=np.int64), layout.contact_channels, contacts),
+            for voxels, own_faces, own, read, rows in [
+                (extent, faces[0], owner, layout.region_channels, regions),
+                (boundary, faces[1], np.zeros(len(boundary), dtype=np.int64), layout.contact_channels, contacts),
             ]:
                 read = np.array(read, dtype=np.int64)
-                leaf.gather(layout.params, read, graph.values(voxels), graph.coords(voxels), own, first, rows)
+                arrays = graph.values(voxels), graph.coords(voxels), own_faces
+                leaf.gather(layout.params, read, *arrays, own, first, rows)
     out = np.full(len(output_names(features, graph.kind)), np.nan)
     program = build_program(features, spec, spec, graph.kind)
     u_is_smaller = graph.nodes[u]["size"] <= graph.nodes[v]["size"]
@@ -192,10 +195,12 @@ def slow_features(manager, graph, small, large):
     """Return the four parts of the features of a pair from its slow twin."""
     layout = manager.layout(graph.kind)
     parts = [
-        (graph.extent(small), layout.region_channels),
-        (graph.extent(large), layout.region_channels),
-        (graph.boundary(small, large), layout.contact_channels),
+        (graph.extent(small), graph.faces(small), layout.region_channels),
+        (graph.extent(large), graph.faces(large), layout.region_channels),
+        (graph.boundary(small, large), graph.faces(small, large), layout.contact_channels),
     ]
     spacing = graph.kind.spacing
-    voxels = [naive.Voxels(graph.values(where)[:, read], graph.coords(where), spacing) for where, read in parts]
+    voxels = [
+        naive.Voxels(graph.values(where)[:, read], graph.coords(where), spacing, faces) for where, faces, read in parts
+    ]
     return naive.FEATURES[manager.name](*voxels, **manager.parameters())

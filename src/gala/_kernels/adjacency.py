@@ -30,6 +30,7 @@ class Gathering(NamedTuple):
     channels: Ints
     empty: Floats  # (C,) the row of no voxels
     needs_coords: bool
+    needs_faces: bool
 
 
 class Buffer(NamedTuple):
@@ -39,6 +40,7 @@ class Buffer(NamedTuple):
     owners: Ints  # (B,) the row that each goes to
     values: Floats  # (B, C)
     coords: Floats  # (B, ndim), or (0, 0) if they are not wanted
+    faces: Floats  # (B, ndim) along each axis, towards the other region or, of a region, all others; or (0, ndim)
 
 
 class Walk(NamedTuple):
@@ -58,6 +60,7 @@ class Block(NamedTuple):
     regions: Ints  # (P,) int32: the region of each voxel, with a border of one voxel around the block
     segments: Ints  # (S, 3): position in `regions`, position in `image`, length
     offsets: Ints  # (K,) from a voxel in `regions` to each of its neighbours
+    face_axes: Ints  # (K,) the axis along which each neighbour shares a face, or -1; (0,) if faces are not wanted
     image: Array  # (V * C,) float32 or float64
     n_channels: int
     shape: Ints  # (ndim,) of the block, or (0,) if coordinates are not wanted
@@ -182,7 +185,8 @@ def gather_block(
         first, voxel, length = block.segments[s, 0], block.segments[s, 1], block.segments[s, 2]
         row = block.regions[first : first + length]
         n_edge_voxels = _find_edge_voxels(block, row, first, walk)
-        n_voxels = _add_row(block, row, voxel, room, n_voxels)
+        n_before, n_voxels = n_voxels, _add_row(block, row, voxel, room, n_voxels)
+        _add_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
         # Room for all that the segment may bring: arrays that never change in an inner loop make it twice as fast.
         while n_contacts + n_edge_voxels * n_around > pairs.shape[0]:
             pairs = np.concatenate((pairs, np.empty_like(pairs)))
@@ -190,7 +194,7 @@ def gather_block(
             contact_rows[n_contacts:] = of_contacts.empty
             table = grown_table(table)
         n_contacts, n_contact_voxels = _find_contacts(
-            voxel, n_edge_voxels, walk, table, pairs, n_contacts, contact_room, n_contact_voxels, border_sizes
+            block, voxel, n_edge_voxels, walk, table, pairs, n_contacts, contact_room, n_contact_voxels, border_sizes
         )
 
         at_end = s == block.segments.shape[0] - 1
@@ -246,6 +250,7 @@ def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
 
 @pasted
 def _find_contacts(
+    block: Block,
     voxel: int,
     n_edge_voxels: int,
     walk: Walk,
@@ -274,6 +279,7 @@ def _find_contacts(
         for i in range(n_edge_voxels):
             walk.chosen[n_chosen] = i
             n_chosen += is_new[i]
+        n_before = n
         for c in range(n_chosen):
             place = np.uint64(walk.chosen[c])
             region, other = own[place], others[place]
@@ -293,7 +299,38 @@ def _find_contacts(
             room.voxels[n] = voxel + walk.edge_voxels[place]
             room.owners[n] = value_at(table, slot)
             n += 1
+        _add_contact_faces(block, walk, others, n_chosen, room, n_before)
     return n_contacts, n
+
+
+@pasted
+def _add_contact_faces(block: Block, walk: Walk, others: Ints, n_chosen: int, room: Buffer, n: int) -> None:
+    """Count the faces that the chosen voxels, from `n` on in `room`, share with the regions in `others`."""
+    if block.face_axes.size == 0:
+        return
+    for c in range(n_chosen):
+        place = walk.chosen[c]
+        if others[place] != OUTSIDE:
+            room.faces[n] = 0.0
+            for k in range(block.face_axes.size):
+                if block.face_axes[k] >= 0:
+                    room.faces[n, block.face_axes[k]] += walk.others[k, place] == others[place]
+            n += 1
+
+
+@pasted
+def _add_faces(block: Block, walk: Walk, voxel: int, n_edge_voxels: int, room: Buffer, first: int, n: int) -> None:
+    """Count the faces of a row segment's voxels, `first` to `n` in `room`, with what is not of their region."""
+    if block.face_axes.size == 0:
+        return
+    room.faces[first:n] = 0.0
+    place = first
+    for i in range(n_edge_voxels):
+        while room.voxels[place] != voxel + walk.edge_voxels[i]:
+            place += 1
+        for k in range(block.face_axes.size):
+            if block.face_axes[k] >= 0:
+                room.faces[place, block.face_axes[k]] += walk.others[k, i] != walk.own[i]
 
 
 @kernel
@@ -304,6 +341,7 @@ def new_buffer(size: int, block: Block) -> Buffer:
         np.empty(size, dtype=np.int64),
         np.empty((size, block.n_channels)),
         np.empty((size if block.shape.size > 0 else 0, block.shape.size)),
+        np.empty((size if block.face_axes.size > 0 else 0, block.origin.size)),
     )
 
 
@@ -342,7 +380,7 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
     owners = room.owners[:n]
     for i in range(n):
         rows[np.uint64(owners[i]), np.uint64(0)] += 1.0
-    n_coords = n if gathering.needs_coords else 0
+    n_coords, n_faces = n if gathering.needs_coords else 0, n if gathering.needs_faces else 0
     _find_coords(block, room, n_coords)
     for s in range(gathering.steps.shape[0]):
         step = gathering.steps[s]
@@ -353,6 +391,7 @@ def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats
             gathering.channels[step[4] : step[5]],
             room.values[:n],
             room.coords[:n_coords],
+            room.faces[:n_faces],
             owners,
             step[1],
             rows,

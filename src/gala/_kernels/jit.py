@@ -26,7 +26,7 @@ _row = types.float64[::1]
 _rows = types.float64[:, ::1]
 _positions = types.int64[::1]
 _row_signature = types.void(_row, _row, _row, _row, _row)
-_gather_signature = types.void(_row, _positions, _rows, _rows, _positions, types.int64, _rows)
+_gather_signature = types.void(_row, _positions, _rows, _rows, _rows, _positions, types.int64, _rows)
 _addresses: dict[Any, int] = {}  # of compiled functions, which stay in memory because they are kept here
 
 
@@ -62,11 +62,13 @@ def row_kernel(function: F) -> F:
 
 
 def gather_kernel(function: F) -> F:
-    """Compile ``function(params, channels, values, coords, owner, first, out)``, which joins voxels into rows.
+    """Compile ``function(params, channels, values, coords, faces, owner, first, out)``, which joins voxels into rows.
 
     ``values``, float64 of shape (V, C), are the voxels' values, of which those in ``channels``, int64, are meant;
-    ``coords``, float64 of shape (V, ndim), are their positions (of shape (0, ndim) if the manager does not ask for
-    them). Voxel i is joined into ``out[owner[i], first:]``, float64 of shape (N, n_columns).
+    ``coords``, float64 of shape (V, ndim), are their positions and ``faces``, likewise, how many faces along
+    each axis a voxel shares with the other region of the contact or, in a region, with anything else (both of shape
+    (0, ndim) if the manager does not ask for them). Voxel i is joined into
+    ``out[owner[i], first:]``, float64 of shape (N, n_columns).
     """
     return kernel(function)
 
@@ -110,12 +112,13 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
         channels: Ints,
         values: Floats,
         coords: Floats,
+        faces: Floats,
         owner: Ints,
         first: int,
         out: Floats,
     ) -> None:
         """Call the gather kernel at position `i`."""
-        kernels[i](params, channels, values, coords, owner, first, out)
+        kernels[i](params, channels, values, coords, faces, owner, first, out)
 
 else:
 
@@ -135,6 +138,7 @@ else:
         channels: Any,
         values: Any,
         coords: Any,
+        faces: Any,
         owner: Any,
         first: Any,
         out: Any,

@@ -91,6 +91,8 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
         e, side = half >> 1, half & 1
         other = state.links[e, END + 1 - side]
         if other == keep:
+            for k in range(state.surfaces.shape[0]):
+                state.region_rows[keep, state.surfaces[k, 0]] -= state.contact_rows[e, state.surfaces[k, 1]]
             state.links[e, END : END + 2] = -1
             state.degree[keep] -= 1
         elif common >= 0:

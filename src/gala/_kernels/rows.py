@@ -10,12 +10,12 @@ from gala._types import Floats, Ints
 def join_row(joins: Ints, out: Floats, target: int, rows: Floats, source: int) -> None:
     """Join ``rows[source]`` into ``out[target]``; `joins`, shape (C,), are those of `graph.caches.Join`."""
     for c in range(joins.size):
-        if joins[c] == 0:
-            out[target, c] += rows[source, c]
-        elif joins[c] == 1:
+        if joins[c] == 1:
             out[target, c] = min(out[target, c], rows[source, c])
-        else:
+        elif joins[c] == 2:
             out[target, c] = max(out[target, c], rows[source, c])
+        else:
+            out[target, c] += rows[source, c]
 
 
 @kernel

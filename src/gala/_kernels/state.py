@@ -55,6 +55,7 @@ class State(NamedTuple):
     # How columns are joined, as in graph.caches.Join.
     region_joins: Ints  # (A,)
     contact_joins: Ints  # (B,)
+    surfaces: Ints  # (K, 2) columns of regions that lose, as two merge, what is in these of their contact
     # What each region is made of: linked lists of leaves; -1 ends a list.
     next_leaf: Ints  # (N,) int32
     last_leaf: Ints  # (N,) int32

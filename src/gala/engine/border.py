@@ -13,6 +13,7 @@ from gala.engine.running import RunningGraph
 from gala.engine.state import live_regions
 from gala.engine.volumes import node_of_leaves, paint
 from gala.errors import SettingError
+from gala.graph.voxels import on_border
 
 
 def touch_border(g: RunningGraph) -> Bools:
@@ -76,8 +77,9 @@ def traverses(g: RunningGraph, n: int) -> bool:
     LabelError, KeyError
         If there never was such a region, or it is part of a larger one.
     """
-    voxels = g._on_the_border(g.extent(n))
-    return len(_in_two_pieces(voxels, np.zeros_like(voxels), g._need_volume().labels.shape)) > 0
+    shape = g._need_volume().labels.shape
+    voxels = on_border(g.extent(n), shape)
+    return len(_in_two_pieces(voxels, np.zeros_like(voxels), shape)) > 0
 
 
 def non_traversing(g: RunningGraph, *, between: str = "places") -> list[int]:

@@ -34,7 +34,7 @@ from gala.graph.constraints import Constraints
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import Volume
-from gala.graph.voxels import VoxelLists, contact_voxels, region_voxels
+from gala.graph.voxels import VoxelLists, contact_voxels, faces_of_contact, faces_of_region, on_border, region_voxels
 
 _SCORE_BLOCK = 2**15  # edges a thread scores at a time; each edge by itself, so the number changes nothing
 
@@ -181,7 +181,7 @@ class RunningGraph:
         A voxel that touched several parts of a region is there once for each.
         """
         if self.border in (u, v):
-            return self._on_the_border(self.extent(v if u == self.border else u))
+            return on_border(self.extent(v if u == self.border else u), self._need_volume().labels.shape)
         lists = self._voxel_lists("contact")
         parts = chain(self.state.links[:, NEXT_PART], self.find_contact(u, v))
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
@@ -193,6 +193,15 @@ class RunningGraph:
     def coords(self, voxels: Ints) -> Floats:
         """Return the coordinates of `voxels`, float64 of shape (V, ndim)."""
         return np.stack(np.unravel_index(voxels, self._need_volume().labels.shape), axis=1).astype(np.float64)
+
+    def faces(self, n1: int, n2: int | None = None) -> Floats:
+        """Return the faces of each voxel of a contact, or of region `n1`, with others, float64 of shape (V, ndim)."""
+        shape, inside = self._need_volume().labels.shape, self.extent(n1)
+        return (
+            faces_of_region(inside, shape)
+            if n2 is None
+            else faces_of_contact(self.boundary(n1, n2), inside, self.extent(n2), shape)
+        )
 
     def node_cache(self, n: int) -> Any:
         """Return the cache of region `n`: a row for each declared manager, or what the manager made."""
@@ -394,8 +403,3 @@ class RunningGraph:
             list_voxels = region_voxels if kind == "region" else contact_voxels
             self._lists[kind] = list_voxels(self._need_volume(), self.graph)
         return self._lists[kind]
-
-    def _on_the_border(self, voxels: Ints) -> Ints:
-        shape = self._need_volume().labels.shape
-        outer = [(c == 0) | (c == n - 1) for c, n in zip(np.unravel_index(voxels, shape), shape, strict=True)]
-        return voxels[np.any(outer, axis=0)]

@@ -84,6 +84,7 @@ def new_state(graph: RegionGraph) -> State:
         exclusions=empty_bags(n),
         region_joins=np.array([*graph.region_spec.joins, Join.SUM], dtype=np.int64),
         contact_joins=np.array(graph.contact_spec.joins, dtype=np.int64),
+        surfaces=graph.region_spec.surfaces(graph.contact_spec),
         next_leaf=np.full(n, -1, dtype=ints),
         last_leaf=np.arange(n, dtype=ints),
         head=np.empty(n, dtype=ints),

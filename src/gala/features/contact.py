@@ -22,7 +22,7 @@ from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Add the count of voxels, then for each channel and threshold the count of those above it."""
     start = 0

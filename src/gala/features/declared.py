@@ -31,16 +31,20 @@ class Declared(Null):
     def create_node_cache(self, g: FeatureGraph, n: int) -> Floats:
         """Return the cache row of region `n`, shape (C,)."""
         layout = self.layout(g.kind)
-        return self._row(g, g.extent(n), layout, layout.region_channels) if layout.of_regions else np.empty(0)
+        return self._row(g, g.extent(n), layout, layout.region_channels, n) if layout.of_regions else np.empty(0)
 
     def create_edge_cache(self, g: FeatureGraph, n1: int, n2: int) -> Floats:
         """Return the cache row of the contact of `n1` and `n2`, shape (C,)."""
         layout = self.layout(g.kind)
-        return self._row(g, g.boundary(n1, n2), layout, layout.contact_channels)
+        return self._row(g, g.boundary(n1, n2), layout, layout.contact_channels, n1, n2)
 
     def update_node_cache(self, g: FeatureGraph, n1: int, n2: int, dst: Floats, src: Floats) -> Floats:
-        """Join row `src` into row `dst`."""
-        dst[:] = self.layout(g.kind).region_spec.join(dst, src)
+        """Join row `src` into row `dst`; surfaces lose what their contact has."""
+        layout = self.layout(g.kind)
+        dst[:] = layout.region_spec.join(dst, src)
+        surfaces = layout.region_spec.surfaces(layout.spec)
+        if len(surfaces) and (n1, n2) in g.edges:
+            dst[surfaces[:, 0]] -= self.create_edge_cache(g, n1, n2)[surfaces[:, 1]]
         return dst
 
     def update_edge_cache(self, g: FeatureGraph, e1: Pair, e2: Pair, dst: Floats, src: Floats) -> Floats:
@@ -82,12 +86,17 @@ class Declared(Null):
         row = g.nodes[n][self.default_cache] if cache is None else cache
         return row if isinstance(row, np.ndarray) else self.create_node_cache(g, n)  # a list is that of a composite
 
-    def _row(self, g: FeatureGraph, voxels: Ints, layout: Layout, channels: Sequence[int]) -> Floats:
+    def _row(
+        self, g: FeatureGraph, voxels: Ints, layout: Layout, channels: Sequence[int], n1: int, n2: int | None = None
+    ) -> Floats:
         rows = layout.spec.empty[np.newaxis]
-        coords = g.coords(voxels) if layout.needs_coords else np.empty((0, g.kind.ndim))
+        nothing = np.empty((0, g.kind.ndim))
+        coords = g.coords(voxels) if layout.needs_coords else nothing
+        faces = g.faces(n1, n2) if layout.needs_faces else nothing
         owner = np.zeros(len(voxels), dtype=np.int64)
         indices = np.array(channels, dtype=np.int64)
-        self.gather(layout.params, indices, _as_floats(g.values(voxels)), _as_floats(coords), owner, 0, rows)
+        values, coords, faces = map(_as_floats, (g.values(voxels), coords, faces))
+        self.gather(layout.params, indices, values, coords, faces, owner, 0, rows)
         row: Floats = rows[0]
         return row
 

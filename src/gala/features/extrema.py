@@ -19,7 +19,7 @@ from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, Layout
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Lower the lowest value, and raise the highest, of each channel."""
     for j in range(channels.size):

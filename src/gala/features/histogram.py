@@ -23,7 +23,7 @@ _EDGES = 6
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Add one to the bin of each value, channel after channel."""
     # Unsigned and without branches inside: 2.1 ns a voxel, against 2.8 with (2026-11).

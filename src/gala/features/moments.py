@@ -37,7 +37,7 @@ def _add_powers(n_powers: int, x: float, rows: Floats, row: np.uint64, column: n
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Add the count of voxels, then for each power its sum in each channel."""
     n_powers, n, n_channels = int(params[0]), np.uint64(owner.size), np.uint64(channels.size)

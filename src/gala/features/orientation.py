@@ -22,7 +22,7 @@ _NO_AXIS = 1e-9  # largest difference of two eigenvalues, relative to them, at w
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Add the count of voxels, the sum of each coordinate, then of the product of each pair of them.
 

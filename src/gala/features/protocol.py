@@ -47,6 +47,9 @@ class FeatureGraph(Protocol):
     def coords(self, voxels: Ints) -> Floats:
         """Return the coordinates of `voxels`, shape (V, ndim)."""
 
+    def faces(self, n1: int, n2: int | None = None) -> Floats:
+        """Return how many faces each voxel of a contact, or of region `n1`, shares with others, shape (V, ndim)."""
+
     def region_topology(self, n: int) -> Floats:
         """Return how region `n` lies among its neighbours, shape (5,); see `gala.features.topology`."""
 

@@ -21,7 +21,7 @@ from gala.graph.caches import CacheSpec, ImageKind, Join, Layout
 
 @gather_kernel
 def _gather(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats, channels: Ints, values: Floats, coords: Floats, faces: Floats, owner: Ints, first: int, out: Floats
 ) -> None:
     """Add the count of voxels; lower the minima, and raise the maxima, of their coordinates."""
     ndim = coords.shape[1]

@@ -122,9 +122,10 @@ def build_graph(
     region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
     contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
     wants_coords = of_regions.needs_coords or of_contacts.needs_coords
+    wants_faces = of_regions.needs_faces or of_contacts.needs_faces
 
     def build_slab(planes: range) -> RegionGraph:
-        found, block = block_of(volume, planes, wants_coords=wants_coords)
+        found, block = block_of(volume, planes, wants_coords=wants_coords, wants_faces=wants_faces)
         parts = gather_block(block, of_regions, of_contacts, len(found), False)
         return _slab_graph(found, parts, region_spec, contact_spec, volume)
 
@@ -146,7 +147,7 @@ def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: boo
     """Return the columns of rows of regions, or of contacts, and the gather kernels that fill them, laid flat."""
     spec, firsts = lay_out(leaves, kind, of_regions=of_regions)
     placed = [(leaf, first) for leaf, first in zip(leaves, firsts, strict=True) if first is not None]
-    needs_coords = False
+    needs_coords = needs_faces = False
     steps: list[list[int]] = []
     params: list[float] = []
     channels: list[int] = []
@@ -154,6 +155,7 @@ def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: boo
         layout = leaf.layout(kind)
         own = layout.region_channels if of_regions else layout.contact_channels
         needs_coords |= layout.needs_coords
+        needs_faces |= layout.needs_faces
         steps.append([i, first, len(params), len(params) + layout.params.size, len(channels), len(channels) + len(own)])
         params.extend(layout.params)
         channels.extend(own)
@@ -164,6 +166,7 @@ def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: boo
         channels=np.array(channels, dtype=np.int64),
         empty=spec.empty,
         needs_coords=needs_coords,
+        needs_faces=needs_faces,
     )
 
 
@@ -182,7 +185,9 @@ def number_slab(labels: Labels, mask: Array | None, background: int | None, out:
     return number_low_labels(*given, highest + 1) if highest < rows.size else number_regions(*given)
 
 
-def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tuple[Labels, Block]:
+def block_of(
+    volume: Volume, planes: range, *, wants_coords: bool = False, wants_faces: bool = False
+) -> tuple[Labels, Block]:
     """Return the labels of the regions in a slab and one plane beyond, and the slab as the kernels walk it."""
     labels, ndim = volume.labels, volume.labels.ndim
     shape = (len(planes), *labels.shape[1:])
@@ -198,12 +203,15 @@ def block_of(volume: Volume, planes: range, *, wants_coords: bool = False) -> tu
     values = volume.image[planes.start : planes.stop]
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
+    offsets = np.array(volume.offsets, dtype=np.int64)
+    n_directions = len(offsets) if wants_faces else 0
     origin = np.zeros(ndim, dtype=np.int64)
     origin[0] = planes.start
     block = Block(
         regions=padded.reshape(-1),
         segments=_segments(shape, strides),
-        offsets=np.array(volume.offsets, dtype=np.int64) @ strides,
+        offsets=offsets @ strides,
+        face_axes=np.where(np.abs(offsets).sum(axis=1) == 1, np.abs(offsets).argmax(axis=1), -1)[:n_directions],
         image=_read_only(np.ascontiguousarray(values).reshape(-1)),
         n_channels=values.shape[-1],
         shape=np.array(shape if wants_coords else (), dtype=np.int64),

@@ -17,15 +17,20 @@ from gala._types import Floats, Ints
 
 
 class Join(IntEnum):
-    """How one column of two cache rows becomes one."""
+    """How one column of two cache rows becomes one.
+
+    A surface is a sum, but of two regions that merge it loses what their contact has in the column of the same name:
+    that is inside now.
+    """
 
     SUM = 0
     MIN = 1
     MAX = 2
+    SURFACE = 3
 
 
-_empty = {Join.SUM: 0.0, Join.MIN: np.inf, Join.MAX: -np.inf}
-_ufunc = {Join.SUM: np.add, Join.MIN: np.minimum, Join.MAX: np.maximum}
+_empty = {Join.SUM: 0.0, Join.MIN: np.inf, Join.MAX: -np.inf, Join.SURFACE: 0.0}
+_ufunc = {Join.SUM: np.add, Join.MIN: np.minimum, Join.MAX: np.maximum, Join.SURFACE: np.add}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,12 @@ class CacheSpec:
         width = len(other.names)
         starts = range(len(self.names) - width + 1)
         return next((s for s in starts if self.names[s : s + width] == other.names), None)
+
+    def surfaces(self, other: CacheSpec) -> Ints:
+        """Return the place of each surface in a row, and in rows with the columns of `other`, shape (K, 2)."""
+        joins = enumerate(self.joins)
+        pairs = [(i, other.names.index(self.names[i])) for i, join in joins if join is Join.SURFACE]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -124,6 +135,7 @@ class Layout:
     edge_names: tuple[str, ...]
     difference_names: tuple[str, ...]
     needs_coords: bool = False
+    needs_faces: bool = False
     of_regions: bool = True  # whether rows of regions have these columns, as those of contacts do
 
     @property
@@ -133,7 +145,7 @@ class Layout:
 
 
 RowKernel = Callable[[Floats, Floats, Floats, Floats, Floats], None]
-GatherKernel = Callable[[Floats, Ints, Floats, Floats, Ints, int, Floats], None]
+GatherKernel = Callable[[Floats, Ints, Floats, Floats, Floats, Ints, int, Floats], None]
 
 
 class Declaration(Protocol):
@@ -160,8 +172,9 @@ def lay_out(
     specs = [layout.region_spec if of_regions else layout.spec for layout in layouts]
     row = CacheSpec.sums("count")
     firsts: list[int | None] = [None] * len(specs)
-    # The widest first, since narrow ones may be part of them.
-    for i in sorted(range(len(specs)), key=lambda i: -len(specs[i])):
+    # The widest first, since narrow ones may be part of them. Those of contacts only come last: the others are in the
+    # same place in rows of regions and of contacts.
+    for i in sorted(range(len(specs)), key=lambda i: (not layouts[i].of_regions, -len(specs[i]))):
         if row.find(specs[i]) is None:
             firsts[i] = len(row)
             row += specs[i]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gala._kernels.adjacency import gather_block
 from gala._kernels.threads import map_over_threads
-from gala._types import Array, ArrayLike, Ints, Labels
+from gala._types import Array, ArrayLike, Floats, Ints, Labels
 from gala.graph.build import block_of, gathering, number_slab
 from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph, find_labels, pack
@@ -108,3 +109,36 @@ def contact_voxels(volume: Volume, graph: RegionGraph, *, n_threads: int | None 
     listed.sort()
     first = np.searchsorted(listed, np.arange(len(keys) + 1) * n_voxels)
     return VoxelLists(first, listed % n_voxels)
+
+
+def on_border(voxels: Ints, shape: tuple[int, ...]) -> Ints:
+    """Return those of `voxels` that lie at the border of a volume of this shape."""
+    outer = [(c == 0) | (c == n - 1) for c, n in zip(np.unravel_index(voxels, shape), shape, strict=True)]
+    return voxels[np.any(outer, axis=0)]
+
+
+def faces_of_region(voxels: Ints, shape: tuple[int, ...]) -> Floats:
+    """Return how many faces along each axis each voxel of a region shares with what is not in it, shape (V, ndim)."""
+    return 2.0 - _shared_faces(voxels, voxels, shape)
+
+
+def faces_of_contact(voxels: Ints, first: Ints, second: Ints, shape: tuple[int, ...]) -> Floats:
+    """Return how many faces along each axis each voxel of a contact shares with the other region, shape (V, ndim).
+
+    The regions are `first` and `second`. Voxels increase; one that is there more than once has faces the first time.
+    """
+    is_first = np.isin(voxels, first)[:, np.newaxis]
+    found = np.where(is_first, _shared_faces(voxels, second, shape), _shared_faces(voxels, first, shape))
+    found[1:][voxels[1:] == voxels[:-1]] = 0.0
+    return found
+
+
+def _shared_faces(voxels: Ints, others: Ints, shape: tuple[int, ...]) -> Floats:
+    """Return how many faces along each axis each voxel shares with one of `others`, shape (V, ndim)."""
+    coords = np.stack(np.unravel_index(voxels, shape))
+    out = np.zeros(coords.shape)
+    for axis, step in itertools.product(range(len(shape)), (-1, 1)):
+        there = coords[axis] + step
+        stride = math.prod(shape[axis + 1 :])
+        out[axis] += (there >= 0) & (there < shape[axis]) & np.isin(voxels + step * stride, others)
+    return out.T
