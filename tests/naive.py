@@ -80,7 +80,7 @@ class Voxels(NamedTuple):
     faces: np.ndarray | None = None  # (V, ndim) along each axis, with the other region, or with all others
 
 
-def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):  # noqa: ARG001  # chosen before
+def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize, image):  # noqa: ARG001  # chosen before
     """Return the four parts of the moments of a pair."""
 
     def features(voxels):
@@ -99,10 +99,10 @@ def moments(u, v, contact, *, nmoments, use_diff_features, oriented, normalize):
 
 
 def histogram(
-    u, v, contact, *, nbins, minval, maxval, compute_percentiles, oriented, compute_histogram, use_neuroproof
+    u, v, contact, *, nbins, minval, maxval, compute_percentiles, oriented, compute_histogram, use_neuroproof, image
 ):  # fmt: skip
     """Return the four parts of the histograms of a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
     edges = np.linspace(minval, maxval, nbins + 1)
 
     def shares(x):
@@ -135,9 +135,9 @@ def histogram(
     return features(u), features(v), features(contact), np.array(difference, dtype=float)
 
 
-def contact(u, v, contact, *, thresholds, oriented):
+def contact(u, v, contact, *, thresholds, oriented, image):
     """Return the four parts of what is above thresholds in a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
     sizes = [len(contact.values) / len(side.values) for side in (u, v)]
     ratios = []
     for c in range(contact.values.shape[1]):
@@ -188,9 +188,9 @@ def orientation(u, v, contact):
     return features(u), features(v), features(contact), np.array(difference)
 
 
-def extrema(u, v, contact, *, oriented):
+def extrema(u, v, contact, *, oriented, image):
     """Return the four parts of the lowest and highest values of a pair."""
-    del oriented  # the channels are already chosen
+    del oriented, image  # the channels are already chosen
 
     def features(voxels):
         return np.array([f(x.tolist(), default=0.0) for x in voxels.values.T for f in (min, max)])
@@ -198,7 +198,7 @@ def extrema(u, v, contact, *, oriented):
     return features(u), features(v), features(contact), np.abs(features(u) - features(v))
 
 
-def axes(u, v, contact, *, nmoments, oriented):  # noqa: ARG001  # all have these
+def axes(u, v, contact, *, nmoments, oriented, image):  # noqa: ARG001  # all have these
     """Return the four parts of the moments over the faces of a pair, axis by axis."""
     out = []
     for n_faces in contact.faces.T.astype(int):

@@ -21,32 +21,28 @@ DECIMAL = st.integers(-25, 125).map(lambda i: i / 100)
 _ranges = st.sampled_from([(0.0, 1.0), (0, 1), (-0.25, 0.75), (0.5, 0.625), (-3.0, 7.0), (0.1, 0.7)])
 _fractions = st.lists(st.sampled_from([0.001, 0.1, 0.25, 0.5, 0.9, 0.999]), max_size=3)
 
-# How to make the managers that have options, by name; the others are made without.
+# Which channels to read.
+_reads = st.sampled_from([{}, {"oriented": True}, {"image": "raw"}])
+
+# How to make the managers that have options, by name, but for what they read; the others are made without.
 _made = {
-    "moments": lambda kind: st.builds(
-        kind,
-        nmoments=st.integers(1, 6),
-        use_diff_features=st.booleans(),
-        oriented=st.booleans(),
-        normalize=st.booleans(),
-    ),
-    "contact": lambda kind: st.builds(
-        kind,
-        thresholds=st.lists(st.sampled_from([-0.25, 0.1, 0.5, 0.75, 1.5]), max_size=3),
-        oriented=st.booleans(),
-    ),
-    "histogram": lambda kind: st.builds(
-        lambda value_range, **options: kind(minval=value_range[0], maxval=value_range[1], **options),
-        _ranges,
-        nbins=st.integers(1, 30),
-        compute_percentiles=_fractions,
-        oriented=st.booleans(),
-        compute_histogram=st.booleans(),
-        use_neuroproof=st.booleans(),
-    ),
-    "axes": lambda kind: st.builds(kind, nmoments=st.integers(1, 4), oriented=st.booleans()),
-    "extrema": lambda kind: st.builds(kind, oriented=st.booleans()),
+    "axes": {"nmoments": st.integers(1, 4)},
+    "contact": {"thresholds": st.lists(st.sampled_from([-0.25, 0.1, 0.5, 0.75, 1.5]), max_size=3)},
+    "extrema": {},
+    "histogram": {
+        "value_range": _ranges,
+        "nbins": st.integers(1, 30),
+        "compute_percentiles": _fractions,
+        "compute_histogram": st.booleans(),
+        "use_neuroproof": st.booleans(),
+    },
+    "moments": {"nmoments": st.integers(1, 6), "use_diff_features": st.booleans(), "normalize": st.booleans()},
 }
+
+
+def _make(kind, reads, *, value_range=None, **options):
+    bounds = {} if value_range is None else {"minval": value_range[0], "maxval": value_range[1]}
+    return kind(**reads, **bounds, **options)
 
 
 def declared_kinds():
@@ -66,7 +62,12 @@ def _kinds(base):
 
 def declared_managers():
     """Return a declared manager of any kind, with any options."""
-    return st.one_of([_made.get(kind.name, st.builds)(kind) for kind in declared_kinds()])
+    return st.one_of(
+        [
+            st.builds(_make, st.just(kind), _reads, **_made[kind.name]) if kind.name in _made else st.builds(kind)
+            for kind in declared_kinds()
+        ]
+    )
 
 
 def label_volumes(*, min_dims=1, max_dims=4, max_labels=6, dtype=np.int64):
@@ -87,11 +88,12 @@ def images(shape, *, max_channels=4, values=DYADIC):
 
 @st.composite
 def channels_of(draw, n_channels):
-    """Return what the channels of an image mean; two of them may be what oriented ones are reduced to."""
+    """Return what the channels of an image mean: plain ones, those of an image "raw", and oriented ones."""
     everything = range(n_channels)
     plain = draw(st.sets(st.sampled_from(everything), min_size=1))
+    raw = draw(st.lists(st.sampled_from(everything), min_size=1, max_size=2))
     oriented = st.sampled_from(everything)
-    return Channels(tuple(sorted(plain)), draw(oriented), draw(oriented))
+    return Channels(tuple(sorted(plain)), draw(oriented), draw(oriented), (("raw", tuple(raw)),))
 
 
 def kinds(n_channels, ndim):

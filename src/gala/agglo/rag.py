@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import and_
@@ -74,6 +74,8 @@ class Rag(Editing, Biology, Networks):
         The label that is no region.
     spacing : sequence of float, shape (ndim,), optional
         Size of a voxel along each axis, in physical units, for managers that measure lengths. By default 1.
+    extra : dict of arrays by name, each of shape (M, ..., P) or (M, ..., P, C), optional
+        Other images, such as ``{"raw": raw}``, for managers made with ``image="raw"``; the others do not see them.
     random_state : int or numpy.random.Generator, optional
         For policies that draw random numbers.
     n_threads : int, optional
@@ -116,6 +118,7 @@ class Rag(Editing, Biology, Networks):
         constraints: Constraints | None = None,
         background: int | None = None,
         spacing: Sequence[float] | None = None,
+        extra: Mapping[str, ArrayLike] | None = None,
         random_state: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -133,7 +136,7 @@ class Rag(Editing, Biology, Networks):
         image, channels = with_oriented(given.image, channel_is_oriented, orientation_map)
         if normalize_probabilities:
             image = normalized(image, given.mask)
-        volume = check(image, channels=channels)
+        volume = check(image, channels=channels, extra=extra)
         kept = [
             leaf
             for m in (features, policy.needs, boundary_mean.needs)
@@ -150,6 +153,7 @@ class Rag(Editing, Biology, Networks):
             mask=volume.mask,
             background=background,
             channels=channels,
+            extra=volume.extra,
             n_threads=n_threads,
         )
         super().__init__(

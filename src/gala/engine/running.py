@@ -187,8 +187,8 @@ class RunningGraph:
         return np.sort(np.concatenate([lists.of(part) for part in parts]))
 
     def values(self, voxels: Ints) -> Floats:
-        """Return the image at `voxels`, float64 of shape (V, C)."""
-        return np.ascontiguousarray(self.probabilities_r[voxels], dtype=np.float64)
+        """Return the image at `voxels`, then all extra images, float64 of shape (V, C)."""
+        return np.ascontiguousarray(self._need_volume().values(voxels), dtype=np.float64)
 
     def coords(self, voxels: Ints) -> Floats:
         """Return the coordinates of `voxels`, float64 of shape (V, ndim)."""

@@ -14,9 +14,9 @@ from gala._kernels.jit import gather_kernel, row_kernel
 from gala._types import Floats, Ints
 from gala.features import moments
 from gala.features.declared import Declared
-from gala.features.options import choose_channels, whole_number
+from gala.features.options import ChosenChannels, choose_channels, image_name, whole_number
 from gala.features.protocol import Json
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
+from gala.graph.caches import CacheSpec, ImageKind, Layout
 
 _describe = moments.Manager.node
 
@@ -67,6 +67,8 @@ class Manager(Declared):
         The highest moment. The first is the mean, the others are central moments.
     oriented : bool
         Read the oriented channels of the image, not the plain ones.
+    image : str, optional
+        Read the channels of the extra image of this name.
 
     Raises
     ------
@@ -91,22 +93,23 @@ class Manager(Declared):
     edge = staticmethod(_edge)
     difference = staticmethod(_nothing)
 
-    def __init__(self, nmoments: int = 2, oriented: bool = False) -> None:
+    def __init__(self, nmoments: int = 2, oriented: bool = False, image: str | None = None) -> None:
         self.nmoments = whole_number(nmoments, "nmoments")
         self.oriented = bool(oriented)
+        self.image = image_name(image, oriented=self.oriented)
 
     def parameters(self) -> Json:
         """Return the arguments that make a manager equal to this one."""
-        return {"nmoments": self.nmoments, "oriented": self.oriented}
+        return {"nmoments": self.nmoments, "oriented": self.oriented, "image": self.image}
 
     def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        return _layout(self.nmoments, self.oriented, kind.channels, kind.ndim)
+        chosen = choose_channels(kind.channels, oriented=self.oriented, image=self.image, name=self.name)
+        return _layout(self.nmoments, chosen, kind.ndim)
 
 
 @lru_cache
-def _layout(nmoments: int, oriented: bool, channels: Channels, ndim: int) -> Layout:
-    chosen = choose_channels(channels, oriented=oriented, name=Manager.name)
+def _layout(nmoments: int, chosen: ChosenChannels, ndim: int) -> Layout:
     powers = [f"p{k}{suffix}" for k in range(1, nmoments + 1) for suffix in chosen.suffixes]
     kinds = ["mean", *(f"moment{k}" for k in range(2, nmoments + 1))]
     features = ["faces", *(f"{kind}{suffix}" for suffix in chosen.suffixes for kind in kinds)]

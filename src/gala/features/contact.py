@@ -16,8 +16,8 @@ from gala._kernels.jit import gather_kernel, row_kernel
 from gala._types import Floats, Ints
 from gala.errors import SettingError
 from gala.features.base import Declared, Json
-from gala.features.options import choose_channels
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
+from gala.features.options import ChosenChannels, choose_channels, image_name
+from gala.graph.caches import CacheSpec, ImageKind, Layout
 
 
 @gather_kernel
@@ -80,6 +80,8 @@ class Manager(Declared):
         A voxel of exactly this value is not above it.
     oriented : bool
         Read the oriented channels of the image, not the plain ones.
+    image : str, optional
+        Read the channels of the extra image of this name.
 
     Raises
     ------
@@ -111,22 +113,25 @@ class Manager(Declared):
     edge = staticmethod(_edge)
     difference = staticmethod(_node)
 
-    def __init__(self, thresholds: Sequence[float] = (0.1, 0.5, 0.9), oriented: bool = False) -> None:
+    def __init__(
+        self, thresholds: Sequence[float] = (0.1, 0.5, 0.9), oriented: bool = False, image: str | None = None
+    ) -> None:
         self.thresholds = _checked(thresholds)
         self.oriented = bool(oriented)
+        self.image = image_name(image, oriented=self.oriented)
 
     def parameters(self) -> Json:
         """Return the arguments that make a manager equal to this one."""
-        return {"thresholds": list(self.thresholds), "oriented": self.oriented}
+        return {"thresholds": list(self.thresholds), "oriented": self.oriented, "image": self.image}
 
     def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        return _layout(self.thresholds, self.oriented, kind.channels)
+        chosen = choose_channels(kind.channels, oriented=self.oriented, image=self.image, name=self.name)
+        return _layout(self.thresholds, chosen)
 
 
 @lru_cache
-def _layout(thresholds: tuple[float, ...], oriented: bool, channels: Channels) -> Layout:
-    chosen = choose_channels(channels, oriented=oriented, name=Manager.name)
+def _layout(thresholds: tuple[float, ...], chosen: ChosenChannels) -> Layout:
     columns = [f"{chosen.prefix}above({t}){suffix}" for suffix in chosen.suffixes for t in thresholds]
     sides = ("over smaller", "over smaller over sizes", "over larger", "over larger over sizes")
     ratios = [f"{column} {side}" for column in columns for side in sides]

@@ -13,8 +13,8 @@ import numpy as np
 from gala._kernels.jit import gather_kernel, row_kernel
 from gala._types import Floats, Ints
 from gala.features.base import Declared, Json
-from gala.features.options import choose_channels
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, Layout
+from gala.features.options import ChosenChannels, choose_channels, image_name
+from gala.graph.caches import CacheSpec, ImageKind, Join, Layout
 
 
 @gather_kernel
@@ -59,6 +59,8 @@ class Manager(Declared):
     ----------
     oriented : bool
         Read the oriented channels of the image, not the plain ones.
+    image : str, optional
+        Read the channels of the extra image of this name.
 
     Notes
     -----
@@ -77,21 +79,21 @@ class Manager(Declared):
     edge = staticmethod(_edge)
     difference = staticmethod(_difference)
 
-    def __init__(self, oriented: bool = False) -> None:
+    def __init__(self, oriented: bool = False, image: str | None = None) -> None:
         self.oriented = bool(oriented)
+        self.image = image_name(image, oriented=self.oriented)
 
     def parameters(self) -> Json:
         """Return the arguments that make a manager equal to this one."""
-        return {"oriented": self.oriented}
+        return {"oriented": self.oriented, "image": self.image}
 
     def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        return _layout(self.oriented, kind.channels)
+        return _layout(choose_channels(kind.channels, oriented=self.oriented, image=self.image, name=self.name))
 
 
 @lru_cache
-def _layout(oriented: bool, channels: Channels) -> Layout:
-    chosen = choose_channels(channels, oriented=oriented, name=Manager.name)
+def _layout(chosen: ChosenChannels) -> Layout:
     names = tuple(f"{chosen.prefix}{which}{suffix}" for suffix in chosen.suffixes for which in ("min", "max"))
     return Layout(
         spec=CacheSpec(names, (Join.MIN, Join.MAX) * len(chosen.suffixes)),

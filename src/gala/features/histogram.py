@@ -13,8 +13,8 @@ from gala._kernels.jit import gather_kernel, inlined, row_kernel
 from gala._types import Floats, Ints
 from gala.errors import SettingError
 from gala.features.base import Declared, Json
-from gala.features.options import choose_channels, whole_number
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
+from gala.features.options import ChosenChannels, choose_channels, image_name, whole_number
+from gala.graph.caches import CacheSpec, ImageKind, Layout
 
 # What kernels get: number of bins, number of channels, whether to write shares, lowest value, highest value,
 # bins per unit of value; then the lower edge of each bin, infinity, and the percentiles.
@@ -132,6 +132,8 @@ class Manager(Declared):
         Write the share of each bin, not only percentiles.
     use_neuroproof : bool
         Percentiles only, and no difference.
+    image : str, optional
+        Read the channels of the extra image of this name.
 
     Raises
     ------
@@ -174,11 +176,13 @@ class Manager(Declared):
         oriented: bool = False,
         compute_histogram: bool = True,
         use_neuroproof: bool = False,
+        image: str | None = None,
     ) -> None:
         self.nbins = whole_number(nbins, "nbins")
         self.minval, self.maxval = _checked_range(minval, maxval, self.nbins)
         self.compute_percentiles = _checked_fractions(compute_percentiles)
         self.oriented = bool(oriented)
+        self.image = image_name(image, oriented=self.oriented)
         self.compute_histogram = bool(compute_histogram)
         self.use_neuroproof = bool(use_neuroproof)
 
@@ -192,6 +196,7 @@ class Manager(Declared):
             "oriented": self.oriented,
             "compute_histogram": self.compute_histogram,
             "use_neuroproof": self.use_neuroproof,
+            "image": self.image,
         }
 
     def layout(self, kind: ImageKind) -> Layout:
@@ -201,10 +206,9 @@ class Manager(Declared):
             self.minval,
             self.maxval,
             self.compute_percentiles,
-            self.oriented,
             self.compute_histogram and not self.use_neuroproof,
             not self.use_neuroproof,
-            kind.channels,
+            choose_channels(kind.channels, oriented=self.oriented, image=self.image, name=self.name),
         )
 
 
@@ -214,12 +218,10 @@ def _layout(
     minval: float,
     maxval: float,
     fractions: tuple[float, ...],
-    oriented: bool,
     has_shares: bool,
     has_difference: bool,
-    channels: Channels,
+    chosen: ChosenChannels,
 ) -> Layout:
-    chosen = choose_channels(channels, oriented=oriented, name=Manager.name)
     stems = [f"{chosen.prefix}histogram({nbins},{minval},{maxval}){suffix}" for suffix in chosen.suffixes]
     columns = [[f"{stem}[{b}]" for b in range(nbins)] for stem in stems]
     percentiles = [[f"{stem} percentile {fraction}" for fraction in fractions] for stem in stems]

@@ -14,8 +14,8 @@ import numpy as np
 from gala._kernels.jit import gather_kernel, inlined, row_kernel
 from gala._types import Floats, Ints
 from gala.features.base import Declared, Json
-from gala.features.options import choose_channels, whole_number
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Layout
+from gala.features.options import ChosenChannels, choose_channels, image_name, whole_number
+from gala.graph.caches import CacheSpec, ImageKind, Layout
 
 
 @inlined
@@ -121,6 +121,8 @@ class Manager(Declared):
         Read the oriented channels of the image, not the plain ones.
     normalize : bool
         Replace moment k, from the second on, by its k-th root, with the moment's sign.
+    image : str, optional
+        Read the channels of the extra image of this name.
 
     Raises
     ------
@@ -152,10 +154,12 @@ class Manager(Declared):
         use_diff_features: bool = True,
         oriented: bool = False,
         normalize: bool = False,
+        image: str | None = None,
     ) -> None:
         self.nmoments = whole_number(nmoments, "nmoments")
         self.use_diff_features = bool(use_diff_features)
         self.oriented = bool(oriented)
+        self.image = image_name(image, oriented=self.oriented)
         self.normalize = bool(normalize)
 
     def parameters(self) -> Json:
@@ -165,16 +169,17 @@ class Manager(Declared):
             "use_diff_features": self.use_diff_features,
             "oriented": self.oriented,
             "normalize": self.normalize,
+            "image": self.image,
         }
 
     def layout(self, kind: ImageKind) -> Layout:
         """Return columns, parameters and names of outputs for this kind of image."""
-        return _layout(self.nmoments, self.use_diff_features, self.oriented, self.normalize, kind.channels)
+        chosen = choose_channels(kind.channels, oriented=self.oriented, image=self.image, name=self.name)
+        return _layout(self.nmoments, self.use_diff_features, self.normalize, chosen)
 
 
 @lru_cache
-def _layout(nmoments: int, use_diff_features: bool, oriented: bool, normalize: bool, channels: Channels) -> Layout:
-    chosen = choose_channels(channels, oriented=oriented, name=Manager.name)
+def _layout(nmoments: int, use_diff_features: bool, normalize: bool, chosen: ChosenChannels) -> Layout:
     # Power by power: the columns of a manager of fewer moments are the first of one of more.
     columns = [f"{chosen.prefix}p{k}{suffix}" for k in range(1, nmoments + 1) for suffix in chosen.suffixes]
     root = "root " if normalize else ""

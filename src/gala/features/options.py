@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,14 +22,25 @@ class ChosenChannels(NamedTuple):
     suffixes: tuple[str, ...]  # one per channel
 
 
-def choose_channels(channels: Channels, *, oriented: bool, name: str) -> ChosenChannels:
-    """Return the channels that manager `name` reads: the plain ones, or what oriented ones are reduced to.
+@lru_cache
+def choose_channels(channels: Channels, *, oriented: bool, image: str | None, name: str) -> ChosenChannels:
+    """Return the channels that manager `name` reads: the plain ones, what oriented ones are reduced to, or an image's.
 
     Raises
     ------
     FeatureError
         If the image has no such channels.
     """
+    if image is not None:
+        extra = dict(channels.extra)
+        if image not in extra:
+            known = f"those are {', '.join(extra)}" if extra else "there are none"
+            raise FeatureError(
+                f"{name} with image={image!r} needs an extra image of this name, and {known}; give it as "
+                f"extra={{{image!r}: ...}} when the graph is built."
+            )
+        suffixes = tuple(f"[{c}]" for c in range(len(extra[image])))
+        return ChosenChannels(extra[image], extra[image], f"{image}.", suffixes)
     if not oriented:
         if not channels.plain:
             raise FeatureError(
@@ -42,6 +54,23 @@ def choose_channels(channels: Channels, *, oriented: bool, name: str) -> ChosenC
             "with channel_is_oriented when the graph is built."
         )
     return ChosenChannels((channels.oriented_region,), (channels.oriented_contact,), "oriented.", ("",))
+
+
+def image_name(image: object, *, oriented: bool) -> str | None:
+    """Return the name of the extra image that a manager reads, or None for the image itself.
+
+    Raises
+    ------
+    SettingError
+        If it is no name, or the channels are to be oriented, which only those of the image itself can be.
+    """
+    if image is None:
+        return None
+    if not isinstance(image, str) or not image:
+        raise SettingError(f'image must be the name of an extra image, such as "raw", or None; got {image!r}.')
+    if oriented:
+        raise SettingError(f"only the image itself has oriented channels; leave out oriented=True or image={image!r}.")
+    return image
 
 
 def whole_number(value: object, name: str) -> int:

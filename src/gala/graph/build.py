@@ -7,7 +7,7 @@ shape alone: the result is the same, byte for byte, for any number of threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ def build_graph(
     mask: ArrayLike | None = None,
     background: int | None = None,
     channels: Channels | None = None,
+    extra: Mapping[str, ArrayLike] | None = None,
     n_threads: int | None = None,
 ) -> RegionGraph:
     """Build the region adjacency graph of a label image.
@@ -69,7 +70,9 @@ def build_graph(
     background : int, optional
         The label that is no region.
     channels : Channels, optional
-        Which channels know an orientation. By default none does.
+        Which channels know an orientation or, by name, belong to an extra image. By default none does.
+    extra : dict of arrays by name, each of shape (M, ..., P) or (M, ..., P, C), optional
+        Other images, such as ``{"raw": raw}``, for managers made with ``image="raw"``; the others do not see them.
     n_threads : int, optional
         By default the environment variable GALA_NUM_THREADS, or else the number of cores.
 
@@ -87,7 +90,7 @@ def build_graph(
     ImageError
         If `image` holds NaN or infinite values in a region.
     SettingError
-        If `connectivity`, `spacing`, `background` or `n_threads` is out of range.
+        If `connectivity`, `spacing`, `background`, `extra` or `n_threads` is out of range.
     FeatureError
         If a manager is not declared, or does not fit the channels.
 
@@ -110,7 +113,14 @@ def build_graph(
     [[2.0, 2.0, 1.5]]
     """
     volume = check_volume(
-        labels, image, connectivity, mask=mask, background=background, channels=channels, spacing=spacing
+        labels,
+        image,
+        connectivity,
+        mask=mask,
+        background=background,
+        channels=channels,
+        spacing=spacing,
+        extra=extra,
     )
     leaves = [leaf for manager in _as_sequence(features) for leaf in manager.leaves()]
     for leaf in leaves:
@@ -200,7 +210,7 @@ def block_of(
     found = number_slab(
         labels[seen], None if volume.mask is None else volume.mask[seen], volume.background, padded.reshape(-1), starts
     )
-    values = volume.image[planes.start : planes.stop]
+    values = volume.values(slice(planes.start, planes.stop))
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
     offsets = np.array(volume.offsets, dtype=np.int64)

@@ -98,6 +98,7 @@ class Channels:
     plain: tuple[int, ...]
     oriented_region: int | None = None
     oriented_contact: int | None = None
+    extra: tuple[tuple[str, tuple[int, ...]], ...] = ()  # those of each extra image, by its name
 
     @classmethod
     def all_plain(cls, n_channels: int) -> Channels:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from gala._types import Array, ArrayLike, Labels
+from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError, ImageError, SettingError, ShapeError
 from gala.graph.caches import Channels, ImageKind
 from gala.graph.labels import as_labels
@@ -28,6 +29,14 @@ class Volume(NamedTuple):
     background: int | None
     offsets: tuple[tuple[int, ...], ...]  # to the neighbours of a voxel
     kind: ImageKind
+    extra: Mapping[str, Array]  # other images, each (M, ..., P, C), in the order of their names
+
+    def values(self, where: slice | Ints) -> Array:
+        """Return all channels, those of extra images last, of some planes, or of voxels in the raveled volume."""
+        images = [self.image, *self.extra.values()]
+        if not isinstance(where, slice):
+            images = [image.reshape(self.labels.size, image.shape[-1]) for image in images]
+        return images[0][where] if len(images) == 1 else np.concatenate([image[where] for image in images], axis=-1)
 
 
 def check_volume(
@@ -39,6 +48,7 @@ def check_volume(
     background: int | None = None,
     channels: Channels | None = None,
     spacing: Sequence[float] | None = None,
+    extra: Mapping[str, ArrayLike] | None = None,
 ) -> Volume:
     """Return the arguments of `build_graph` as arrays that fit each other, or raise what is wrong with them."""
     regions = as_labels(labels, "labels")
@@ -63,8 +73,10 @@ def check_volume(
     n_channels = values.shape[-1]
     known = Channels.all_plain(n_channels) if channels is None else channels
     _check_channels(known, n_channels)
+    others = _check_extra(extra, regions, keep, background)
+    known = replace(known, extra=known.extra + _channels_of(others, n_channels))
     kind = ImageKind(known, regions.ndim, check_spacing(spacing, regions.ndim))
-    return Volume(regions, values, keep, background, offsets, kind)
+    return Volume(regions, values, keep, background, offsets, kind, others)
 
 
 def slabs_of(shape: tuple[int, ...]) -> list[range]:
@@ -74,25 +86,44 @@ def slabs_of(shape: tuple[int, ...]) -> list[range]:
     return [range(first, min(first + n_planes, shape[0])) for first in range(0, shape[0], n_planes)]
 
 
-def _check_image(image: ArrayLike | None, labels: Labels, keep: Array | None, background: int | None) -> Array:
+def _check_extra(
+    extra: Mapping[str, ArrayLike] | None, labels: Labels, keep: Array | None, background: int | None
+) -> dict[str, Array]:
+    given = {} if extra is None else extra
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name for name in given):
+        raise SettingError(
+            f'extra must be a dictionary of images by name, such as {{"raw": image}}; got {given!r:.80}.'
+        )
+    return {name: _check_image(given[name], labels, keep, background, f"extra[{name!r}]") for name in sorted(given)}
+
+
+def _channels_of(images: Mapping[str, Array], first: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the name of each image and its channels, which follow each other from number `first` on."""
+    ends = itertools.accumulate((image.shape[-1] for image in images.values()), initial=first)
+    return tuple((name, tuple(range(*bounds))) for name, bounds in zip(images, itertools.pairwise(ends), strict=True))
+
+
+def _check_image(
+    image: ArrayLike | None, labels: Labels, keep: Array | None, background: int | None, name: str = "image"
+) -> Array:
     if image is None:
         return np.empty((*labels.shape, 0), dtype=np.float32)
     values = np.asarray(image)
     if values.dtype.kind not in "buif":
-        raise ImageError(f"image must hold real numbers; got an array of {values.dtype}.")
+        raise ImageError(f"{name} must hold real numbers; got an array of {values.dtype}.")
     if values.shape == labels.shape:
         values = values[..., np.newaxis]
     elif values.shape[:-1] != labels.shape:
         raise ShapeError(
-            f"image must have the shape of labels, {labels.shape}, and one more axis if it has channels; "
+            f"{name} must have the shape of labels, {labels.shape}, and one more axis if it has channels; "
             f"got {values.shape}. Channels go on the last axis."
         )
     if values.dtype.kind == "f":
-        _check_finite(values, labels, keep, background)
+        _check_finite(values, labels, keep, background, name)
     return values
 
 
-def _check_finite(values: Array, labels: Labels, keep: Array | None, background: int | None) -> None:
+def _check_finite(values: Array, labels: Labels, keep: Array | None, background: int | None, name: str) -> None:
     n_wrong, first = 0, ""
     for planes in slabs_of(labels.shape):
         part = slice(planes.start, planes.stop)
@@ -110,13 +141,14 @@ def _check_finite(values: Array, labels: Labels, keep: Array | None, background:
         n_wrong += int(np.count_nonzero(wrong))
     if n_wrong:
         raise ImageError(
-            f"image must be finite; {n_wrong} values are NaN or infinite, the first is {first} (channel last). "
+            f"{name} must be finite; {n_wrong} values are NaN or infinite, the first is {first} (channel last). "
             "Replace them, or leave these voxels out with mask."
         )
 
 
 def _check_channels(channels: Channels, n_channels: int) -> None:
-    named = [*channels.plain, channels.oriented_region, channels.oriented_contact]
+    of_extra = itertools.chain.from_iterable(chosen for _, chosen in channels.extra)
+    named = [*channels.plain, channels.oriented_region, channels.oriented_contact, *of_extra]
     missing = [channel for channel in named if channel is not None and not 0 <= channel < n_channels]
     if missing:
         raise FeatureError(
