@@ -15,6 +15,7 @@ from scipy.spatial import ConvexHull, KDTree
 from gala import datasets
 from gala.agglo import Rag
 from gala.features import (
+    axes,
     contact,
     convex_hull,
     extrema,
@@ -23,6 +24,7 @@ from gala.features import (
     inclusion,
     moments,
     orientation,
+    shape,
     squiggliness,
 )
 from gala.features.convex_hull import Hull
@@ -37,7 +39,15 @@ def main():
     volume = datasets.synthetic((32, 96, 96), seed=1)
     for draw in (draw_moments, draw_histogram, draw_extrema, draw_contact):
         save(draw(volume), draw.__name__)
-    for draw in (draw_orientation, draw_squiggliness, draw_convex_hull, draw_graph, draw_inclusion):
+    for draw in (
+        draw_orientation,
+        draw_squiggliness,
+        draw_convex_hull,
+        draw_graph,
+        draw_inclusion,
+        draw_shape,
+        draw_axes,
+    ):
         save(draw(), draw.__name__)
 
 
@@ -238,6 +248,44 @@ def draw_graph():
 def draw_inclusion():
     """Draw shares of contacts."""
     return colored(inclusion.Manager(), ("largest / all contacts", "second largest / largest"), "magma")[0]
+
+
+def draw_shape():
+    """Draw sphericities of regions, and of the union of two that touch."""
+    labels = shapes()
+    labels[(labels == 3) & (np.indices(labels.shape)[1] > 50)] = 4
+    manager = shape.Manager()
+    g = Rag(labels, feature_manager=manager, background=0)
+    figure, (ax,) = panels(1)
+    show_shapes(ax, labels)
+    for n in (1, 2, 3, 4):
+        ax.annotate(f"{manager(g, n)[2]:.2f}", center_of_mass(labels == n)[::-1], ha="center")
+    ax.annotate(f"union: {manager(g, 3, 4)[-1]:.2f}", (50, 46), ha="center", va="bottom")
+    ax.set_title("sphericity")
+    return figure
+
+
+def draw_axes():
+    """Draw the faces of a contact along each axis, in a blurred image."""
+    row, column = np.indices((14, 20))
+    labels = 1 + (row < 4 + 5 * (column > 9))
+    image = np.zeros(labels.shape)
+    for axis, height in [(1, 0.4), (0, 1)]:  # boundaries along the second axis are faint
+        before, after = np.argwhere(np.diff(labels, axis=axis) != 0).T + np.zeros((2, 2, 1), dtype=int)
+        after[axis] += 1
+        image[tuple(before)] = image[tuple(after)] = height
+    manager = axes.Manager(1)
+    faces, mean, other_faces, other_mean = manager(Rag(labels, image, feature_manager=manager), 1, 2)
+    figure, (ax,) = panels(1)
+    ax.imshow(image, cmap="gray_r", vmin=0, vmax=2)
+    for axis, color, count, value in [(0, SAME, faces, mean), (1, APART, other_faces, other_mean)]:
+        for here in np.argwhere(np.diff(labels, axis=axis) != 0):
+            ends = here + np.eye(2)[axis] / 2 + np.outer([-0.5, 0.5], np.eye(2)[1 - axis])
+            ax.plot(ends[:, 1], ends[:, 0], color=color, linewidth=3)
+        ax.plot([], [], color=color, linewidth=3, label=f"x{axis}: {count:.0f} faces, mean {value:.2f}")
+    ax.set(title="faces along each axis", xticks=[], yticks=[])
+    ax.legend(loc="lower left")
+    return figure
 
 
 if __name__ == "__main__":

@@ -186,7 +186,8 @@ def gather_block(
         row = block.regions[first : first + length]
         n_edge_voxels = _find_edge_voxels(block, row, first, walk)
         n_before, n_voxels = n_voxels, _add_row(block, row, voxel, room, n_voxels)
-        _add_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
+        if of_regions.needs_faces:
+            _add_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
         # Room for all that the segment may bring: arrays that never change in an inner loop make it twice as fast.
         while n_contacts + n_edge_voxels * n_around > pairs.shape[0]:
             pairs = np.concatenate((pairs, np.empty_like(pairs)))
@@ -321,8 +322,6 @@ def _add_contact_faces(block: Block, walk: Walk, others: Ints, n_chosen: int, ro
 @pasted
 def _add_faces(block: Block, walk: Walk, voxel: int, n_edge_voxels: int, room: Buffer, first: int, n: int) -> None:
     """Count the faces of a row segment's voxels, `first` to `n` in `room`, with what is not of their region."""
-    if block.face_axes.size == 0:
-        return
     room.faces[first:n] = 0.0
     place = first
     for i in range(n_edge_voxels):
