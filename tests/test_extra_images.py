@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from gala.agglo import Rag, boundary_mean, classifier_probability
 from gala.classify import DefaultRandomForest
 from gala.errors import FeatureError, ImageError, SettingError, ShapeError
-from gala.features import axes, contact, convex_hull, extrema, histogram, moments
+from gala.features import axes, contact, convex_hull, default, extrema, histogram, moments
 from gala.features.base import Composite
 from gala.features.program import output_names
 from gala.graph import volume
@@ -110,6 +110,15 @@ def test_policy__learns_from_extra_images_and_their_description():
         run.agglomerate(0.5)
         segmentations.append(run.get_segmentation())
     assert_array_equal(*segmentations)
+
+
+def test_modern__reads_the_images_that_it_is_told_to():
+    assert_array_equal(features_of(default.modern([]), image), features_of(default.modern(), image, extra=others))
+    assert_array_equal(
+        features_of(default.modern("raw"), image, extra=others),
+        features_of(default.modern(["raw"]), image, extra=others),
+    )
+    assert len(default.modern(["raw", "fine"]).children) == 7
 
 
 WRONG = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gala.features import contact, graph, histogram, moments
+from collections.abc import Sequence
+
+from gala.features import axes, contact, graph, histogram, moments
 from gala.features.base import Composite
 
 
@@ -54,3 +56,30 @@ def snemi3d() -> Composite:
     140
     """
     return Composite(children=[*paper_em().children, contact.Manager()])
+
+
+def modern(images: str | Sequence[str] = ()) -> Composite:
+    """Return what did best in a comparison: `basic`, moments axis by axis, and what other images show.
+
+    Parameters
+    ----------
+    images : str or sequence of str, optional
+        The names of extra images, scaled to 0 to 1, such as the raw data beside a boundary map; of each, moments and
+        histograms of 8 bins.
+
+    Notes
+    -----
+    The experiment is on the page docs/features/modern.md.
+
+    Examples
+    --------
+    >>> from gala.features.program import output_names
+    >>> from gala.graph.caches import Channels, ImageKind
+    >>> len(output_names(modern(), ImageKind.unit(Channels.all_plain(1), ndim=3)))
+    42
+    >>> modern("raw").write_fm()["feature_list"]
+    ['moments', 'histogram', 'axes', 'moments#2', 'histogram#2']
+    """
+    names = [images] if isinstance(images, str) else images
+    of_images = [kind for name in names for kind in (moments.Manager(image=name), histogram.Manager(8, image=name))]
+    return Composite(children=[*basic().children, axes.Manager(), *of_images])
