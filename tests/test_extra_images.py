@@ -146,6 +146,11 @@ def test_extra_image__that_is_wrong_is_named(build, case):
     assert all(word in str(raised.value) for word in words)
 
 
+def test_extra_image__of_a_name_that_channels_have_is_refused():
+    with pytest.raises(SettingError, match="channels and extra both have an image 'raw'"):
+        build_graph(labels, image, channels=Channels((0,), extra=(("raw", (1,)),)), extra={"raw": raw})
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("wrong", [{"image": ""}, {"image": 0}, {"image": "raw", "oriented": True}], ids=str)
 def test_manager__of_no_image_is_refused(kind, wrong):

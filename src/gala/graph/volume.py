@@ -74,6 +74,8 @@ def check_volume(
     known = Channels.all_plain(n_channels) if channels is None else channels
     _check_channels(known, n_channels)
     others = _check_extra(extra, regions, keep, background)
+    if taken := [name for name, _ in known.extra if name in others]:
+        raise SettingError(f"channels and extra both have an image {taken[0]!r}; give one of them another name.")
     known = replace(known, extra=known.extra + _channels_of(others, n_channels))
     kind = ImageKind(known, regions.ndim, check_spacing(spacing, regions.ndim))
     return Volume(regions, values, keep, background, offsets, kind, others)
