@@ -166,8 +166,7 @@ class RunningGraph:
 
     def leaves_of(self, n: int) -> Ints:
         """Return the regions of the graph that make up region `n`, as positions in `graph.labels`."""
-        # A region that lives on is known by the number of its first leaf.
-        return np.sort(chain(self.state.next_leaf, self.region_of(n)))
+        return np.sort(chain(self.state.next_leaf, self.region_of(n)))  # its place is its first leaf
 
     def extent(self, n: int) -> Ints:
         """Return the voxels of region `n`, as positions in the raveled volume."""
