@@ -45,7 +45,8 @@ def mean_plus_sem(alpha=-6, channel=0):
 def quantile(q, nbins, minval, maxval, channel=0):
     def priority(g, u, v):
         contact = naive.Voxels(values(g, u, v, channel)[:, np.newaxis], np.empty(0))
-        options = {"compute_percentiles": [q], "compute_histogram": False, "oriented": False, "use_neuroproof": False}
+        options = {"compute_percentiles": [q], "compute_histogram": False, "use_neuroproof": False}
+        options |= {"oriented": False, "image": None}
         return naive.histogram(contact, contact, contact, nbins=nbins, minval=minval, maxval=maxval, **options)[2][0]
 
     return priority

@@ -188,7 +188,8 @@ def test_create_fm__reads_historic_descriptions():
     description = {"feature_list": ["inclusiveness", "moments"], "inclusiveness": {}, "moments": moments}
     inclusion, found = create_fm(description).children
     assert inclusion.name == "inclusion"
-    assert found.parameters() == {"nmoments": 3, "use_diff_features": False, "oriented": False, "normalize": True}
+    kept = {"nmoments": 3, "use_diff_features": False, "oriented": False, "normalize": True, "image": None}
+    assert found.parameters() == kept
     assert description["moments"] is moments
     assert "use_diff" in moments
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gala._kernels.containers import grown_table, is_free, new_table, slot_of, value_at
+from gala._kernels.faces import add_contact_faces, add_region_faces
 from gala._kernels.jit import call_gather, kernel, pasted
 from gala._types import Array, Bools, Floats, Ints, Labels
 
@@ -187,7 +188,7 @@ def gather_block(
         n_edge_voxels = _find_edge_voxels(block, row, first, walk)
         n_before, n_voxels = n_voxels, _add_row(block, row, voxel, room, n_voxels)
         if of_regions.needs_faces:
-            _add_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
+            add_region_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
         # Room for all that the segment may bring: arrays that never change in an inner loop make it twice as fast.
         while n_contacts + n_edge_voxels * n_around > pairs.shape[0]:
             pairs = np.concatenate((pairs, np.empty_like(pairs)))
@@ -300,7 +301,7 @@ def _find_contacts(
             room.voxels[n] = voxel + walk.edge_voxels[place]
             room.owners[n] = value_at(table, slot)
             n += 1
-        _add_contact_faces(block, walk, others, n_chosen, room, n_before)
+        add_contact_faces(block, walk, others, n_chosen, room, n_before)
     return n_contacts, n
 
 

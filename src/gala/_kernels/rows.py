@@ -27,7 +27,14 @@ def join_rows(joins: Ints, index: Ints, rows: Floats, out: Floats) -> None:
 
 @gather_kernel
 def add_coordinates(
-    params: Floats, channels: Ints, values: Floats, coords: Floats, owner: Ints, first: int, out: Floats
+    params: Floats,
+    channels: Ints,
+    values: Floats,
+    coords: Floats,
+    faces: Floats,
+    owner: Ints,
+    first: int,
+    out: Floats,
 ) -> None:
     """Add the coordinates of voxels."""
     for i in range(owner.size):

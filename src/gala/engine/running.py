@@ -166,7 +166,7 @@ class RunningGraph:
 
     def leaves_of(self, n: int) -> Ints:
         """Return the regions of the graph that make up region `n`, as positions in `graph.labels`."""
-        return np.sort(chain(self.state.next_leaf, self._first_leaf(n)))
+        return np.sort(chain(self.state.next_leaf, self.region_of(n)))  # its place is its first leaf
 
     def extent(self, n: int) -> Ints:
         """Return the voxels of region `n`, as positions in the raveled volume."""
@@ -196,12 +196,10 @@ class RunningGraph:
 
     def faces(self, n1: int, n2: int | None = None) -> Floats:
         """Return the faces of each voxel of a contact, or of region `n1`, with others, float64 of shape (V, ndim)."""
-        shape, inside = self._need_volume().labels.shape, self.extent(n1)
-        return (
-            faces_of_region(inside, shape)
-            if n2 is None
-            else faces_of_contact(self.boundary(n1, n2), inside, self.extent(n2), shape)
-        )
+        shape, first = self._need_volume().labels.shape, self.extent(n1)
+        if n2 is None:
+            return faces_of_region(first, shape)
+        return faces_of_contact(self.boundary(n1, n2), first, self.extent(n2), shape)
 
     def node_cache(self, n: int) -> Any:
         """Return the cache of region `n`: a row for each declared manager, or what the manager made."""
@@ -389,9 +387,6 @@ class RunningGraph:
         nan = np.flatnonzero(np.isnan(priorities))
         self.check_priority(int(contacts[nan[0]]) if len(nan) else -1)
         return priorities
-
-    def _first_leaf(self, n: int) -> int:
-        return self.region_of(n)  # a region that lives on is known by the number of its first leaf
 
     def _need_volume(self) -> Volume:
         if self.volume is None:

@@ -48,7 +48,18 @@ def relabel_connected(labels: ArrayLike, connectivity: int = 1) -> Labels:
     elif regions.ndim > 3:
         raise ShapeError(f"labels must have 1 to 3 dimensions; got shape {regions.shape}.")
     pieces: Array = measure.label(regions, background=0, connectivity=connectivity)  # type: ignore[no-untyped-call]  # not annotated
-    return pieces.astype(np.int32, copy=False)
+    return _in_order(pieces.astype(np.int32, copy=False))
+
+
+def _in_order(pieces: Array) -> Array:
+    """Return pieces numbered in the order of their first voxels, which is nearly always that of scikit-image."""
+    highest = np.maximum.accumulate(pieces.ravel())
+    if (np.diff(highest, prepend=0) <= 1).all():
+        return pieces
+    found, first = np.unique(pieces, return_index=True)
+    number = np.zeros(highest[-1] + 1, dtype=pieces.dtype)
+    number[found[found > 0][np.argsort(first[found > 0])]] = np.arange(1, np.count_nonzero(found) + 1)
+    return number[pieces]
 
 
 def relabel_from_one(label_field: ArrayLike) -> tuple[Labels, Array, Array]:
