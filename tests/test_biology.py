@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -25,8 +26,6 @@ from gala.errors import FeatureError, FileError, LabelError, PolicyError, Settin
 from gala.features.base import Null
 from gala.graph.build import build_graph
 from naive_engine import volumes
-
-nx = pytest.importorskip("networkx")
 
 some = settings(deadline=None, max_examples=40)
 few = settings(deadline=None, max_examples=20)

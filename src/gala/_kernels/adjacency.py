@@ -305,34 +305,6 @@ def _find_contacts(
     return n_contacts, n
 
 
-@pasted
-def _add_contact_faces(block: Block, walk: Walk, others: Ints, n_chosen: int, room: Buffer, n: int) -> None:
-    """Count the faces that the chosen voxels, from `n` on in `room`, share with the regions in `others`."""
-    if block.face_axes.size == 0:
-        return
-    for c in range(n_chosen):
-        place = walk.chosen[c]
-        if others[place] != OUTSIDE:
-            room.faces[n] = 0.0
-            for k in range(block.face_axes.size):
-                if block.face_axes[k] >= 0:
-                    room.faces[n, block.face_axes[k]] += walk.others[k, place] == others[place]
-            n += 1
-
-
-@pasted
-def _add_faces(block: Block, walk: Walk, voxel: int, n_edge_voxels: int, room: Buffer, first: int, n: int) -> None:
-    """Count the faces of a row segment's voxels, `first` to `n` in `room`, with what is not of their region."""
-    room.faces[first:n] = 0.0
-    place = first
-    for i in range(n_edge_voxels):
-        while room.voxels[place] != voxel + walk.edge_voxels[i]:
-            place += 1
-        for k in range(block.face_axes.size):
-            if block.face_axes[k] >= 0:
-                room.faces[place, block.face_axes[k]] += walk.others[k, i] != walk.own[i]
-
-
 @kernel
 def new_buffer(size: int, block: Block) -> Buffer:
     """Return room for `size` voxels of a block."""
