@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -18,7 +16,6 @@ from scipy import ndimage
 
 import naive
 import naive_engine
-from gala import imio
 from gala.agglo import Rag, boundary_mean
 from gala.engine import border, export, inclusions, sizes
 from gala.engine.running import RunningGraph
@@ -26,11 +23,10 @@ from gala.errors import FeatureError, FileError, LabelError, PolicyError, Settin
 from gala.features.base import Null
 from gala.graph.build import build_graph
 from naive_engine import volumes
+from real import read
 
 some = settings(deadline=None, max_examples=40)
 few = settings(deadline=None, max_examples=20)
-
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data" / "gala-example"))
 
 NEST = np.array(
     [
@@ -545,11 +541,7 @@ def test_json__in_a_file(tmp_path):
 @pytest.fixture(scope="module")
 def example():
     """Return superpixels, boundary probabilities and truth."""
-    files = [EXAMPLE / f"test-{name}.lzf.h5" for name in ("ws", "p1", "gt")]
-    for file in files:
-        if not file.exists():
-            pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
-    return [imio.read_h5_stack(file) for file in files]
+    return [read(f"test-{name}") for name in ("ws", "p1", "gt")]
 
 
 @pytest.mark.compiled

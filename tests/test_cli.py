@@ -11,6 +11,7 @@ from gala.cli import main
 from gala.datasets import read_example, synthetic, write_example
 from gala.evaluate import split_vi
 from gala.imio import read_h5_stack
+from real import SCRIPT
 
 SIZE = ("--size", "12", "48", "48")
 ROWS = ("superpixels", "mean at 0.5", "learned, 1 channel", "learned, 4 channels", "best possible")
@@ -20,24 +21,6 @@ WRITTEN = {
     "learned, 4 channels": "test-learned-p4.lzf.h5",
     "best possible": "test-best.lzf.h5",
 }
-# The historic script; the folder it runs in is the current one.
-SCRIPT = """
-from gala import imio, classify, features, agglo, evaluate as ev
-gt_train, pr_train, ws_train = map(imio.read_h5_stack, ['train-gt.lzf.h5', 'train-p1.lzf.h5', 'train-ws.lzf.h5'])
-fm = features.moments.Manager(); fh = features.histogram.Manager()
-fc = features.base.Composite(children=[fm, fh])
-g_train = agglo.Rag(ws_train, pr_train, feature_manager=fc)
-(X, y, w, merges) = g_train.learn_agglomerate(gt_train, fc)[0]
-y = y[:, 0]
-rf = classify.DefaultRandomForest().fit(X, y)
-learned_policy = agglo.classifier_probability(fc, rf)
-pr_test, ws_test = map(imio.read_h5_stack, ['test-p1.lzf.h5', 'test-ws.lzf.h5'])
-g_test = agglo.Rag(ws_test, pr_test, learned_policy, feature_manager=fc)
-g_test.agglomerate(0.5)
-seg_test1 = g_test.get_segmentation()
-gt_test = imio.read_h5_stack('test-gt.lzf.h5')
-before, after = ev.split_vi(ws_test, gt_test), ev.split_vi(seg_test1, gt_test)
-"""
 
 
 def run(*arguments):
@@ -115,7 +98,8 @@ def test_example_data__is_what_the_historic_script_runs_on(tmp_path, monkeypatch
     names = {}
     exec(SCRIPT, names)
     assert names["X"].shape[1] == 33
-    assert names["after"].sum() < names["before"].sum()
+    before, after = (split_vi(names[seg], names["gt_test"]) for seg in ("ws_test", "seg_test1"))
+    assert after.sum() < before.sum()
 
 
 def test_warmup__runs():

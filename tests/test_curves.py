@@ -6,10 +6,8 @@ import csv
 import doctest
 import itertools
 import json
-import os
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
@@ -21,10 +19,9 @@ from gala import evaluate as ev
 from gala.errors import FileError, LabelError, SettingError, ShapeError
 from gala.evaluate.contingency import overlaps_of
 from gala.graph.tree import MergeTree
+from real import read, reference
 from strategies import forests
 
-SHARED = Path(__file__).parents[2] / "shared"
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
 METRICS = ["vi", "rand_index", "adj_rand_index", "fm_index", "adapted_rand_error", "edit_distance"]
 
 some = settings(deadline=None, max_examples=60)
@@ -425,15 +422,8 @@ def test_write_csv__leaves_an_older_file_after_an_error(tmp_path):
 @pytest.fixture(scope="module")
 def example():
     """The tree of the mean on the example, superpixels, truth, and the reference."""
-    reference = SHARED / "reference" / "mean_agglo_test_slow.npz"
-    volumes = []
-    for file in (reference, EXAMPLE / "test-ws.lzf.h5", EXAMPLE / "test-gt.lzf.h5"):
-        if not file.exists():
-            pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder of the example")
-        if file != reference:
-            with h5py.File(file) as stream:
-                volumes.append(stream["stack"][:])
-    expected = np.load(reference)
+    volumes = [read("test-ws"), read("test-gt")]
+    expected = reference("mean_agglo_test_slow")
     labels = np.unique(volumes[0])
     ids = np.concatenate([labels, expected["new_id"]])
     children = np.sort(np.searchsorted(ids, expected["history"]), axis=1)

@@ -7,10 +7,8 @@ from __future__ import annotations
 import doctest
 import itertools
 import json
-import os
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
@@ -27,8 +25,7 @@ from gala.features.base import Null
 from gala.graph.build import build_graph
 from gala.graph.constraints import Constraints
 from naive_engine import volumes
-
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data" / "gala-example"))
+from real import read
 
 some = settings(deadline=None, max_examples=40)
 few = settings(deadline=None, max_examples=15)
@@ -596,14 +593,6 @@ def test_page__says_what_happens():
 
 
 # ------------------------------------------------------------------------------------------------- real data
-
-
-def read(name):
-    file = EXAMPLE / f"{name}.lzf.h5"
-    if not file.exists():
-        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
-    with h5py.File(file) as stored:
-        return stored["stack"][:]
 
 
 @pytest.fixture(scope="module")

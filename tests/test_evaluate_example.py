@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
-import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from skimage import metrics as skimage_metrics
 
 from gala import evaluate as ev
-
-SHARED = Path(__file__).parents[2] / "shared"
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
-REFERENCE = SHARED / "reference"
-
-
-def read(name):
-    file = EXAMPLE / f"{name}.lzf.h5"
-    if not file.exists():
-        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
-    with h5py.File(file) as f:
-        return f["stack"][:]
-
-
-def reference(name):
-    file = REFERENCE / name
-    if not file.exists():
-        pytest.skip(f"{file} is not there")
-    return json.loads(file.read_text()) if file.suffix == ".json" else np.load(file)
+from real import read, reference
 
 
 @pytest.mark.parametrize("k", range(6))
 def test_metrics__equal_the_reference_on_small_volumes(k):
-    expected = reference("eval_small.npz")
+    expected = reference("eval_small")
     pair = expected[f"a{k}"], expected[f"b{k}"]
     error, precision, recall = ev.adapted_rand_error(*pair, all_stats=True)
     tables, components = ev.vi_tables(*pair), ev.sorted_vi_components(*pair)

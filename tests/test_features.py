@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +24,7 @@ from gala.features.base import Composite, Mock, Null, known_managers
 from gala.features.default import basic
 from gala.features.program import build_program, declared_leaves, is_declared, output_names
 from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, lay_out
-
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
-EXAMPLE = Path(__file__).parents[2] / "shared" / "data" / "gala-example"
+from real import read, reference
 
 
 def kind_of(n_channels=1, ndim=3):
@@ -41,11 +38,11 @@ def row_of(manager, values, kind=one):
     """Return the cache row of a set of voxels, values of shape (V, C)."""
     layout = manager.layout(kind)
     rows = layout.spec.empty[np.newaxis].copy()
-    read = np.array(layout.region_channels, dtype=np.int64)
+    chosen = np.array(layout.region_channels, dtype=np.int64)
     owner = np.zeros(len(values), dtype=np.int64)
     manager.gather(
         layout.params,
-        read,
+        chosen,
         np.ascontiguousarray(values, dtype=float),
         np.empty((0, 3)),
         np.empty((0, 3)),
@@ -80,24 +77,15 @@ def column(*values):
 # ------------------------------------------------------------------------------------- the published features
 
 
-def read_example(split, name):
-    h5py = pytest.importorskip("h5py")
-    path = EXAMPLE / f"{split}-{name}.lzf.h5"
-    if not path.exists() or not REFERENCE.exists():
-        pytest.skip(f"the example data and the reference arrays are not in {EXAMPLE.parents[1]}")
-    with h5py.File(path) as file:
-        return file["stack"][:]
-
-
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="whole volumes are slow without the JIT")
 
 
 def pair_features(manager, split, name):
     """Return the features of every pair of regions that touch, from the voxel lists of the reference."""
-    labels, image = read_example(split, "ws"), read_example(split, name)
+    labels, image = read(f"{split}-ws"), read(f"{split}-{name}")
     values = image.reshape(labels.size, -1).astype(float)
     kind = kind_of(values.shape[1])
-    lists = np.load(REFERENCE / f"rag_{split}_slow.npz")
+    lists = reference(f"rag_{split}_slow")
     real = lists["is_real"]
     lengths = np.diff(lists["bnd_indptr"])
     inner = np.stack(np.unravel_index(lists["bnd_index_padded"], lists["padded_shape"])) - 1
@@ -110,10 +98,10 @@ def pair_features(manager, split, name):
     regions, contacts = np.zeros((labels.max() + 1, len(spec))), np.zeros((len(edges), len(spec)))
     for leaf, first in zip(declared_leaves(manager), firsts, strict=True):
         layout = leaf.layout(kind)
-        read = np.array(layout.region_channels, dtype=np.int64)
+        chosen = np.array(layout.region_channels, dtype=np.int64)
         coords = np.empty((0, 3))
-        leaf.gather(layout.params, read, values, coords, coords, labels.ravel().astype(np.int64), first, regions)
-        leaf.gather(layout.params, read, values[where], coords, coords, owner, first, contacts)
+        leaf.gather(layout.params, chosen, values, coords, coords, labels.ravel().astype(np.int64), first, regions)
+        leaf.gather(layout.params, chosen, values[where], coords, coords, owner, first, contacts)
     program = build_program(manager, spec, spec, kind)
     sizes = np.bincount(labels.ravel())
     X = np.full((len(edges), len(output_names(manager, kind))), np.nan)
@@ -128,7 +116,7 @@ def pair_features(manager, split, name):
 @pytest.mark.parametrize("name", ["p1", "p4"])
 def test_basic__gives_the_published_matrix(split, name):
     edges, X = pair_features(basic(), split, name)
-    expected = np.load(REFERENCE / f"features_{split}_{name}_basic_slow.npz")
+    expected = reference(f"features_{split}_{name}_basic_slow")
     assert_array_equal(edges, expected["edges"])
     assert X.shape[1] == {"p1": 33, "p4": 120}[name]
     assert_allclose(X, expected["X"], rtol=0, atol=1e-9)
@@ -140,7 +128,7 @@ def test_basic__gives_the_published_matrix(split, name):
 def test_histogram__gives_the_published_percentiles(split, name, n_channels):
     both = Composite([moments.Manager(), histogram.Manager(25, 0, 1, [0.1, 0.5, 0.9])])
     _, X = pair_features(both, split, name)
-    expected = np.load(REFERENCE / f"features_{split}_{name}_paper_em_slow.npz")["X"]
+    expected = reference(f"features_{split}_{name}_paper_em_slow")["X"]
     # Each part of the published matrix ends with features of the graph, which are not computed here.
     ours = [1 + 4 * n_channels + 28 * n_channels] * 3 + [1 + 4 * n_channels + n_channels]
     widths = np.add(ours, [2, 2, 1, 2])

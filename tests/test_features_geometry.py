@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from itertools import combinations, pairwise
-from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -24,10 +21,7 @@ from gala.features.convex_hull import Hull
 from gala.features.program import output_names
 from gala.graph.build import build_graph
 from gala.graph.caches import Channels, ImageKind
-
-SHARED = Path(__file__).parents[2] / "shared"
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
-REFERENCE = SHARED / "reference"
+from real import read, reference
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="whole volumes are slow without the JIT")
 some = settings(deadline=None, max_examples=40)
@@ -37,20 +31,6 @@ everything = Composite([contact.Manager(), orientation.Manager(), squiggliness.M
 
 def kind_of(ndim, spacing=None):
     return ImageKind(Channels((0,)), ndim, (1.0,) * ndim if spacing is None else spacing)
-
-
-def reference(name):
-    if not (REFERENCE / f"{name}_slow.npz").exists():
-        pytest.skip(f"the reference arrays are not in {REFERENCE}")
-    return np.load(REFERENCE / f"{name}_slow.npz")
-
-
-def example(split, name):
-    path = EXAMPLE / f"{split}-{name}.lzf.h5"
-    if not path.exists():
-        pytest.skip(f"the example data are not in {EXAMPLE}")
-    with h5py.File(path) as file:
-        return file["stack"][:]
 
 
 def features_of(manager, labels, image=None, edges=None, **options):
@@ -65,8 +45,8 @@ def features_of(manager, labels, image=None, edges=None, **options):
 @compiled
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_squiggliness__gives_the_published_column(split):
-    expected = reference(f"features_{split}_p1_squiggliness")
-    X = features_of(squiggliness.Manager(), example(split, "ws"), edges=expected["edges"])
+    expected = reference(f"features_{split}_p1_squiggliness_slow")
+    X = features_of(squiggliness.Manager(), read(f"{split}-ws"), edges=expected["edges"])
     assert_allclose(X, expected["X"], rtol=0, atol=1e-9)
 
 
@@ -74,9 +54,9 @@ def test_squiggliness__gives_the_published_column(split):
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize(("name", "columns"), [("p1", slice(104, 132)), ("p4", slice(392, 492))])
 def test_contact__gives_the_published_columns__in_order_of_size(split, name, columns):
-    expected = reference(f"features_{split}_{name}_snemi3d")
-    labels, edges = example(split, "ws"), expected["edges"]
-    X = features_of(contact.Manager(), labels, example(split, name), edges)
+    expected = reference(f"features_{split}_{name}_snemi3d_slow")
+    labels, edges = read(f"{split}-ws"), expected["edges"]
+    X = features_of(contact.Manager(), labels, read(f"{split}-{name}"), edges)
     assert_allclose(X, in_order_of_size(expected["X"][:, columns], edges, np.bincount(labels.ravel())), atol=1e-9)
 
 

@@ -7,10 +7,8 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from unittest import mock
 
-import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,10 +22,7 @@ from gala.graph.build import build_graph
 from gala.graph.caches import Channels, ImageKind
 from gala.graph.volume import check_volume
 from gala.graph.voxels import contact_voxels, region_voxels
-
-SHARED = Path(__file__).parents[2] / "shared"
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
-REFERENCE = SHARED / "reference"
+from real import read, reference
 
 labels = np.arange(24).reshape(2, 3, 4) // 5
 image = np.linspace(0, 1, 24).reshape(2, 3, 4)
@@ -318,21 +313,10 @@ def test_build_graph__takes_less_memory_than_its_arguments(n_threads):
 # -------------------------------------------------------------------------------- the real volumes
 
 
-def read(name):
-    file = EXAMPLE / f"{name}.lzf.h5"
-    if not file.exists():
-        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
-    with h5py.File(file) as f:
-        return f["stack"][:]
-
-
 @pytest.mark.compiled
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_build_graph__equals_the_reference_on_the_real_volumes(split):
-    file = REFERENCE / f"rag_{split}_slow.npz"
-    if not file.exists():
-        pytest.skip(f"{file} is not there")
-    with np.load(file) as archive:
+    with reference(f"rag_{split}_slow") as archive:
         expected = dict(archive)
     regions, p1 = read(f"{split}-ws"), read(f"{split}-p1")
     real, border = expected["is_real"], expected["boundary_body"]

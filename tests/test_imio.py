@@ -1,6 +1,5 @@
 """Files hold what was written to them, all of it or what was there before, and damaged ones are named."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from gala import imio
 from gala._files import replacing
 from gala.errors import FileError, ImageError, SettingError, ShapeError
 from gala.imio.shared import crop_box
+from real import EXAMPLE
 
 few = settings(max_examples=40, deadline=None)
 dtypes = st.one_of(
@@ -28,7 +28,6 @@ dtypes = st.one_of(
     hnp.boolean_dtypes(),
 )
 bounds = st.one_of(st.none(), st.integers(-8, 8))
-example = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data" / "gala-example"))
 
 
 def volumes(ndim, dtype=dtypes, min_side=1):
@@ -495,7 +494,7 @@ def test_any_file__changed_bytes_give_a_volume_or_a_file_error(tmp_path_factory,
 # Real volumes
 
 
-@pytest.mark.skipif(not example.is_dir(), reason=f"no example volumes in {example}; set GALA_EXAMPLE_DATA")
+@pytest.mark.skipif(not EXAMPLE.is_dir(), reason=f"no example volumes in {EXAMPLE}; set GALA_EXAMPLE_DATA")
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize(
     ("name", "shape", "dtype"),
@@ -508,7 +507,7 @@ def test_any_file__changed_bytes_give_a_volume_or_a_file_error(tmp_path_factory,
     ],
 )
 def test_example__volumes_have_their_shapes_and_dtypes(split, name, shape, dtype):
-    fn = example / f"{split}-{name}"
+    fn = EXAMPLE / f"{split}-{name}"
     vol = imio.read_h5_stack(str(fn))
     assert (vol.shape, vol.dtype) == (shape, dtype)
     assert_array_equal(imio.read_image_stack(fn, crop=[None] * 4 + [10, 12]), vol[:, :, 10:12])

@@ -46,6 +46,7 @@ from gala.features.base import Composite
 from gala.graph.build import build_graph
 from gala.graph.volume import check_volume
 from naive_engine import each, volumes
+from real import read
 
 some = settings(deadline=None, max_examples=25)
 few = settings(deadline=None, max_examples=12)
@@ -157,12 +158,7 @@ def test_quantile__of_the_example_is_near_the_median(example_boundaries):
 @pytest.fixture(scope="module")
 def example_boundaries():
     """Return superpixels and boundary probabilities of the example."""
-    folder = Path(__file__).parents[2] / "shared" / "data" / "gala-example"
-    if not folder.exists():
-        pytest.skip("the example data are not there")
-    from gala.imio import read_h5_stack
-
-    return tuple(read_h5_stack(str(folder / f"test-{name}.lzf.h5")) for name in ("ws", "p1"))
+    return tuple(read(f"test-{name}") for name in ("ws", "p1"))
 
 
 @given(volumes(n_channels=3), st.integers(0, 2**32 - 1), rescores)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import doctest
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import h5py
 import networkx as nx
 import numpy as np
 import pytest
@@ -21,9 +19,9 @@ from gala import evaluate as ev
 from gala.errors import LabelError, SettingError, ShapeError
 from gala.evaluate import NodeLabels, Skeletons, node_labels, run_lengths, skeletonize
 from gala.graph.tree import MergeTree
+from real import read
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", ROOT.parent / "shared" / "data" / "gala-example"))
 
 some = settings(deadline=None, max_examples=80)
 few = settings(deadline=None, max_examples=25)
@@ -478,14 +476,6 @@ def test_skeletonize__real_kimimaro_follows_a_bar():
 
 
 # ---------------------------------------- real data
-
-
-def read(name):
-    file = EXAMPLE / f"{name}.lzf.h5"
-    if not file.exists():
-        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
-    with h5py.File(file) as f:
-        return f["stack"][:]
 
 
 @pytest.mark.compiled

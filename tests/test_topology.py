@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from sklearn.ensemble import RandomForestClassifier
 import naive
 import naive_engine
 import strategies
-from gala import imio
 from gala.agglo import Rag, boundary_mean, classifier_probability
 from gala.engine import running
 from gala.engine.agglomerate import agglomerate
@@ -27,9 +24,7 @@ from gala.features.default import paper_em, snemi3d
 from gala.features.program import is_declared
 from gala.graph.build import build_graph
 from naive_engine import volumes
-
-SHARED = Path(__file__).parents[2] / "shared"
-EXAMPLE = Path(os.environ.get("GALA_EXAMPLE_DATA", SHARED / "data" / "gala-example"))
+from real import read, reference
 
 some = settings(deadline=None, max_examples=40)
 few = settings(deadline=None, max_examples=15)
@@ -213,25 +208,12 @@ def test_learning__compiled_and_called_give_the_same_examples(mode):
 # -------------------------------------------------------------------------------------- published values
 
 
-def example(split, name):
-    if not (EXAMPLE / f"{split}-ws.lzf.h5").exists():
-        pytest.skip(f"the example volumes are not in {EXAMPLE}; set GALA_EXAMPLE_DATA to their folder")
-    return imio.read_h5_stack(str(EXAMPLE / f"{split}-{name}.lzf.h5"))
-
-
-def reference(name):
-    file = SHARED / "reference" / f"{name}.npz"
-    if not file.exists():
-        pytest.skip(f"{file} is not there")
-    return np.load(file)
-
-
 @pytest.mark.compiled
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize(("manager", "image"), [(paper_em(), "p1"), (paper_em(), "p4"), (inclusion.Manager(), "p1")])
 def test_features__are_the_published_matrix(split, manager, image):
     expected = reference(f"features_{split}_{image}_{'inclusion' if manager.name == 'inclusion' else 'paper_em'}_slow")
-    g = Rag(example(split, "ws"), example(split, image), feature_manager=manager)
+    g = Rag(read(f"{split}-ws"), read(f"{split}-{image}"), feature_manager=manager)
     assert_array_equal(g.real_edges(), expected["edges"])
     assert_allclose(g.features(manager, expected["edges"]), expected["X"], rtol=0, atol=1e-9)
 
@@ -241,9 +223,7 @@ def test_features__are_the_published_matrix(split, manager, image):
 def test_snemi3d__is_the_published_matrix__but_for_the_columns_of_contact(image, others):
     expected = reference(f"features_test_{image}_snemi3d_slow")
     features = snemi3d()
-    X = Rag(example("test", "ws"), example("test", image), feature_manager=features).features(
-        features, expected["edges"]
-    )
+    X = Rag(read("test-ws"), read(f"test-{image}"), feature_manager=features).features(features, expected["edges"])
     assert X.shape == expected["X"].shape
     assert_allclose(np.delete(X, others, axis=1), np.delete(expected["X"], others, axis=1), rtol=0, atol=1e-9)
 
@@ -252,14 +232,12 @@ def test_snemi3d__is_the_published_matrix__but_for_the_columns_of_contact(image,
 @pytest.mark.compiled
 def test_paper_em__learns_the_example():
     features = paper_em()
-    g = Rag(example("train", "ws"), example("train", "p1"), feature_manager=features)
-    X, y, _, _ = g.learn_agglomerate(example("train", "gt"), features, random_state=0)[0]
+    g = Rag(read("train-ws"), read("train-p1"), feature_manager=features)
+    X, y, _, _ = g.learn_agglomerate(read("train-gt"), features, random_state=0)[0]
     assert X.shape[1] == 112
     forest = RandomForestClassifier(100, criterion="entropy", max_depth=20, random_state=0).fit(X, y[:, 0])
-    g = Rag(
-        example("test", "ws"), example("test", "p1"), classifier_probability(features, forest), feature_manager=features
-    )
-    before = g.split_vi(example("test", "gt")).sum()
+    g = Rag(read("test-ws"), read("test-p1"), classifier_probability(features, forest), feature_manager=features)
+    before = g.split_vi(read("test-gt")).sum()
     g.agglomerate(0.5)
-    after = split_vi(g.get_segmentation(), example("test", "gt")).sum()
+    after = split_vi(g.get_segmentation(), read("test-gt")).sum()
     assert after < 0.6 * before
