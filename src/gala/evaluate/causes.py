@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from gala._kernels import trees
-from gala._types import Array, ArrayLike, Floats, Ints, Labels
+from gala._types import Array, ArrayLike, Floats, Labels
 from gala.errors import SettingError
 from gala.evaluate.along import (
     Changes,
@@ -227,19 +227,8 @@ def false_merges(
     >>> false_merges([1, 1, 1, 1, 2], [7, 7, 7, 8, 8])[["segment", "object", "overlap"]].tolist()
     [(1, 7, 3), (1, 8, 1)]
     """
-    o = overlaps_with(seg, truth, ignore_seg=ignore_seg, ignore_truth=ignore_truth)
-    bits = merged_bits(o)
-    rows = _worst(o.seg_index, bits, o.counts)
-    owner, partner = o.seg_index[rows], o.truth_index[rows]
-    return as_table(
-        {
-            "segment": o.seg_labels[owner],
-            "bits": bits[owner],
-            "size": o.seg_sizes[owner],
-            "object": o.truth_labels[partner],
-            "overlap": o.counts[rows],
-        }
-    )
+    overlaps = overlaps_with(seg, truth, ignore_seg=ignore_seg, ignore_truth=ignore_truth)
+    return _partners(overlaps, "segment", "object")
 
 
 def false_splits(
@@ -275,19 +264,8 @@ def false_splits(
     >>> false_splits([1, 1, 1, 1, 2], [7, 7, 7, 8, 8])[["object", "segment", "overlap"]].tolist()
     [(8, 1, 1), (8, 2, 1)]
     """
-    o = overlaps_with(seg, truth, ignore_seg=ignore_seg, ignore_truth=ignore_truth)
-    bits = split_bits(o)
-    rows = _worst(o.truth_index, bits, o.counts)
-    owner, partner = o.truth_index[rows], o.seg_index[rows]
-    return as_table(
-        {
-            "object": o.truth_labels[owner],
-            "bits": bits[owner],
-            "size": o.truth_sizes[owner],
-            "segment": o.seg_labels[partner],
-            "overlap": o.counts[rows],
-        }
-    )
+    overlaps = overlaps_with(seg, truth, ignore_seg=ignore_seg, ignore_truth=ignore_truth)
+    return _partners(overlaps.exchanged, "object", "segment")
 
 
 def _oracle_vi(overlaps: Overlaps) -> Floats:
@@ -322,9 +300,17 @@ def _columns(changes: Changes, labels: Labels, size: Floats) -> dict[str, Array]
     }
 
 
-def _worst(owner: Ints, bits: Floats, counts: Array) -> Ints:
-    """Return the overlaps whose owner has several, those of the owner with most bits first, and largest first."""
-    n_partners = np.bincount(owner)
-    order = np.lexsort((-counts, owner, -bits[owner]))
-    worst: Ints = order[n_partners[owner[order]] > 1]
-    return worst
+def _partners(overlaps: Overlaps, owner: str, partner: str) -> Array:
+    """Return each overlap of segments that have several, the segment being called `owner`; worst and largest first."""
+    bits, index = merged_bits(overlaps), overlaps.seg_index
+    order = np.lexsort((-overlaps.counts, index, -bits[index]))
+    rows = order[np.bincount(index)[index[order]] > 1]
+    return as_table(
+        {
+            owner: overlaps.seg_labels[index[rows]],
+            "bits": bits[index[rows]],
+            "size": overlaps.seg_sizes[index[rows]],
+            partner: overlaps.truth_labels[overlaps.truth_index[rows]],
+            "overlap": overlaps.counts[rows],
+        }
+    )

@@ -236,6 +236,4 @@ def merged_bits(overlaps: Overlaps) -> Floats:
 
 def split_bits(overlaps: Overlaps) -> Floats:
     """Return the part of H(seg | truth) that comes from each truth label, shape (T,)."""
-    shares = overlaps.counts / overlaps.counts.sum()
-    surprise = np.log2(overlaps.truth_sizes[overlaps.truth_index] / overlaps.counts)
-    return totals(overlaps.truth_index, shares * surprise, len(overlaps.truth_labels))
+    return merged_bits(overlaps.exchanged)

@@ -41,6 +41,11 @@ class Overlaps(NamedTuple):
         """Number of voxels of each truth label, shape (T,)."""
         return totals(self.truth_index, self.counts, len(self.truth_labels))
 
+    @property
+    def exchanged(self) -> Overlaps:
+        """The same pairs, in the same order, with each labelling in the place of the other."""
+        return Overlaps(self.truth_labels, self.seg_labels, self.truth_index, self.seg_index, self.counts)
+
 
 def count_overlaps(seg: Labels, truth: Labels, *, n_threads: int | None = None) -> Overlaps:
     """Return the pairs of labels that share voxels, and how many.
