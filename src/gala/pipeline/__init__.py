@@ -1,0 +1,1 @@
+"""From images to segmentations: estimators that hold every step."""
