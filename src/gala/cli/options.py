@@ -1,0 +1,103 @@
+"""Options that commands share, and how a file gives them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Option = Callable[[F], F]
+
+path = click.Path(path_type=Path)
+
+
+class Lengths(click.ParamType):
+    """Positive numbers with commas between them."""
+
+    name = "lengths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers in a text, or those of a list."""
+        parts = value.split(",") if isinstance(value, str) else value
+        try:
+            numbers = tuple(float(part) for part in parts)
+        except (TypeError, ValueError):
+            numbers = ()
+        if not numbers or not all(0 < number < float("inf") for number in numbers):
+            self.fail(f"expected positive numbers with commas between them, such as 40,4,4; got {value!r}.", param, ctx)
+        return numbers
+
+
+def spacing() -> Option[F]:
+    """Take the size of a voxel, which is otherwise that in the files."""
+    text = "Size of a voxel along each axis: 40,4,4. Default: what the files say, or 1."
+    return click.option("--spacing", type=Lengths(), metavar="LENGTHS", help=text)
+
+
+def thresholds(text: str, *, default: tuple[float, ...] = (), required: bool = False) -> Option[F]:
+    """Take where to cut, as often as is wanted."""
+    names = ("-t", "--threshold", "thresholds")
+    return click.option(*names, type=float, multiple=True, default=default, required=required, metavar="X", help=text)
+
+
+def threads() -> Option[F]:
+    """Take the number of threads."""
+    text = "Threads. Default: GALA_NUM_THREADS, or every core. The result is the same for any number."
+    return click.option("--threads", "n_threads", type=click.IntRange(min=1), metavar="N", help=text)
+
+
+def json() -> Option[F]:
+    """Take where results go as JSON."""
+    text = "Write what was found to this file as JSON; - prints it instead of the text."
+    return click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help=text)
+
+
+def dry_run() -> Option[F]:
+    """Take whether to stop after the checks."""
+    text = "Check everything, say what would be done, write nothing."
+    return click.option("--dry-run", is_flag=True, help=text)
+
+
+def config() -> Option[F]:
+    """Take options from a TOML file; those on the command line go first."""
+    text = "Options from a TOML file, named as here, in a table [command] or at the top. Flags go first."
+    return click.option(
+        "--config", type=path, is_eager=True, expose_value=False, callback=_read_config, metavar="FILE", help=text
+    )
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, fn: Path | None) -> None:
+    if fn is None:
+        return
+    try:
+        tables = tomllib.loads(fn.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{fn} is not a TOML file that can be read: {error}.") from error
+    ctx.default_map = _named(ctx, _of_command(ctx, tables), fn)
+
+
+def _of_command(ctx: click.Context, tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the table of this command: ``[segment]``, ``[pixels.train]``; or all that is in no table."""
+    names = ctx.command_path.split()[1:]
+    found: Any = tables
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {k: v for k, v in tables.items() if not isinstance(v, Mapping)}
+
+
+def _named(ctx: click.Context, table: Mapping[str, Any], fn: Path) -> dict[str, Any]:
+    """Return values by the names that click gives to parameters."""
+    names = {}
+    for parameter in ctx.command.params:
+        if parameter.name is not None:
+            known = [option.lstrip("-") for option in parameter.opts] or [parameter.name]
+            names |= dict.fromkeys((*known, parameter.name), parameter.name)
+    for key in table:
+        if key.replace("_", "-") not in names and key not in names:
+            listed = ", ".join(sorted({option for option in names if len(option) > 1}))
+            raise click.UsageError(f"{fn} has {key!r}, which is no option of {ctx.command_path!r}; there are {listed}.")
+    return {names.get(key, names.get(key.replace("_", "-"), key)): value for key, value in table.items()}
