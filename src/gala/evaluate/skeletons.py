@@ -58,7 +58,7 @@ class RunLengths:
         The sum of the squares of the lengths of its runs.
     is_merging : array of bool, shape (K,)
         The nodes in mergers, of those skeletons that a merger overlaps by more than the threshold.
-    merge_threshold, merge_by
+    merge_threshold, merge_by, outside
         As given to `run_lengths`.
     """
 
@@ -70,6 +70,11 @@ class RunLengths:
     is_merging: Bools
     merge_threshold: float
     merge_by: Literal["nodes", "length"]
+    outside: Literal["unsegmented", "ignored"]
+
+    def among(self, segments: NodeLabels) -> RunLengths:
+        """Return the run lengths of the same skeletons, by the same options, in other segments of their nodes."""
+        return _measure(self.skeletons, segments, self.merge_threshold, self.merge_by, self.outside)
 
     @property
     def erl(self) -> float:
@@ -265,7 +270,11 @@ def run_lengths(
 
 
 def _measure(
-    skeletons: Skeletons, found: NodeLabels, threshold: float, merge_by: Literal["nodes", "length"], outside: str
+    skeletons: Skeletons,
+    found: NodeLabels,
+    threshold: float,
+    merge_by: Literal["nodes", "length"],
+    outside: Literal["unsegmented", "ignored"],
 ) -> RunLengths:
     segments, rank = np.unique(found.labels, return_inverse=True)
     pair = skeletons.owner_index * len(segments) + rank  # (K,) skeleton and segment as one number
@@ -290,7 +299,7 @@ def _measure(
     if not length.any():
         raise SettingError("no length is left to count: skeletons need edges, of more than zero length, in the volume.")
     is_merging = in_merger & np.isin(pair, large)
-    return RunLengths(skeletons, found, kind, length, squares, is_merging, threshold, merge_by)
+    return RunLengths(skeletons, found, kind, length, squares, is_merging, threshold, merge_by, outside)
 
 
 def _sums(keys: Ints, values: Floats) -> tuple[Ints, Floats]:
