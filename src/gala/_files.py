@@ -1,7 +1,8 @@
-"""Reading and replacing files: what every module that touches the disk shares."""
+"""Reading and replacing files: what every module that touches the disk, or writes JSON, shares."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -153,3 +154,19 @@ def read_archive(fn: FileName, what: str, newest: int, make: Callable[[Mapping[s
     except Exception as error:  # there is no end to what a damaged archive leads to
         raise FileError(f"{path} does not hold {what} that can be read: {error}.") from error
     raise FileError(f"{path} holds {what} of format {version}; this version reads up to {newest}.")
+
+
+def json_value(value: Any) -> Any:
+    """Return a value, or a list of them, as JSON can hold it: it has no infinity, no NaN and no NumPy.
+
+    Examples
+    --------
+    >>> json_value([np.float32(0.5), -np.inf, np.nan, "nan"])
+    [0.5, '-inf', None, 'nan']
+    """
+    if isinstance(value, list | tuple):
+        return [json_value(part) for part in value]
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return None if math.isnan(plain) else str(plain)
+    return plain
