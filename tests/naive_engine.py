@@ -60,6 +60,7 @@ class Graph:
     exclusions: np.ndarray | None = None
     frozen_nodes: tuple = ()
     frozen_edges: tuple = ()  # pairs, the lower label first
+    lowest_first: bool = False  # whether ties go by the first priorities of parts before their ranks
 
     def __post_init__(self):
         excluded = np.zeros(self.labels.size, int) if self.exclusions is None else self.exclusions.ravel()
@@ -167,6 +168,10 @@ class Graph:
     def agglomerate(self, priorities, threshold=np.inf, *, rescore="shared"):
         """Merge while a priority is below `threshold`."""
         self.score(priorities, list(self.contacts))
+        if self.lowest_first:
+            ordered = sorted(self.contacts.values(), key=lambda contact: (contact.priority, contact.rank))
+            for rank, contact in enumerate(ordered):
+                contact.rank = rank
         while pair := self.next_pair(threshold):
             self.scores.append(self.contacts[pair].priority)
             shared, everything = self.merge(*pair)

@@ -105,6 +105,48 @@ def test_curve__ignores_the_superpixels_and_objects_asked_for_in_every_cut(run, 
         assert_scores(along, threshold, scores(seg[counted] + 1, truth[counted] + 1, size))
 
 
+@given(runs(), st.data(), st.sampled_from([*ev.CONVENTIONS, ev.Rules(ignore_truth=(0,), pairs="ordered")]))
+@some
+def test_curve__gives_what_each_convention_gives_for_each_cut(run, data, convention):
+    tree, labels, leaf, truth = run
+    void = data.draw(hnp.arrays(np.int64, 3, elements=st.integers(0, 3)))  # of superpixel 0, which is no leaf
+    both = np.concatenate([truth, void])
+    ignored = data.draw(st.sampled_from([{}, {"ignore_truth": [0, 1]}, {"ignore_seg": [0], "ignore_truth": [2]}]))
+    assume(truth.max() > 2 or not ignored)
+    assume(truth.any())
+    metrics = {
+        metric: name
+        for metric, name in {"split_vi": "vi", **{m: m for m in METRICS[1:]}}.items()
+        if isinstance(convention, ev.Rules) or convention in ev.conventions_of(metric)
+    }
+    options = {"convention": convention, **ignored}
+    along = ev.curve(tree, np.r_[labels[leaf], 0, 0, 0], both, labels=labels, size_threshold=1, **options)
+    assert {*METRICS} & {*along.columns} == {*metrics.values()}
+    for threshold in thresholds_of(tree):
+        seg = np.r_[labels[tree.cut(threshold)][leaf], 0, 0, 0]
+        for metric, name in metrics.items():
+            sizes = {"size_threshold": 1} if metric == "edit_distance" else {}
+            expected = np.sum(getattr(ev, metric)(seg, both, **options, **sizes))
+            assert_allclose(along.at(threshold)[name], expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_curve__has_no_metric_that_the_convention_does_not_define():
+    along = ev.curve(WRONG, ROW, OBJECTS, convention="snemi3d")
+    assert along.to_table().dtype.names == (
+        "threshold",
+        "n_segments",
+        "adapted_rand_error",
+        "precision",
+        "recall",
+    )
+    with pytest.raises(SettingError, match=r"this curve has no vi\. Metrics that the convention does not define"):
+        along.best("vi")
+    with pytest.raises(AttributeError, match=r"this curve has no vi\. Metrics that the convention"):
+        _ = along.vi
+    with pytest.raises(SettingError, match=r"convention must be one of gala, skimage.*; got 'vigra'"):
+        ev.curve(WRONG, ROW, OBJECTS, convention="vigra")
+
+
 @given(runs(), st.data())
 @few
 def test_curve__superpixels_that_are_no_leaf_stay_as_they_are(run, data):
@@ -304,6 +346,106 @@ def test_blame__places_are_centroids_of_contacts_or_of_the_smaller_segment(data)
         assert_allclose(row["place"], expected, rtol=1e-12)
 
 
+# ------------------------------------------------------------------------------------------------- skeletons
+
+
+@st.composite
+def skeletons_in(draw, n_leaves):
+    """Return skeletons along one axis of superpixels, maybe in pieces, and run lengths in superpixels 0 to n_leaves."""
+    n = draw(st.integers(2, 20))
+    owner = np.sort(draw(hnp.arrays(np.int64, n, elements=st.integers(1, 3))))
+    at = np.cumsum(draw(hnp.arrays(np.int64, n, elements=st.integers(1, 3))))
+    edges = [(i, i + 1) for i in range(n - 1) if owner[i] == owner[i + 1] and draw(st.integers(0, 4))]
+    assume(edges)
+    superpixel = draw(hnp.arrays(np.int64, n, elements=st.integers(0, n_leaves)))
+    is_inside = draw(hnp.arrays(np.bool_, n, elements=st.sampled_from([True, True, True, False])))
+    superpixel[~is_inside] = 0
+    nodes = ev.NodeLabels(superpixel, superpixel > 0, is_inside)
+    options = {
+        "merge_by": draw(st.sampled_from(["nodes", "length"])),
+        "merge_threshold": draw(st.sampled_from([0, 1, 2.5])),
+        "outside": draw(st.sampled_from(["unsegmented", "ignored"])),
+    }
+    assume(options["outside"] == "unsegmented" or is_inside[np.array(edges)].all(axis=1).any())
+    return ev.Skeletons(at[:, np.newaxis], edges, owner), nodes, options
+
+
+@given(forests(min_leaves=1), st.data())
+@settings(deadline=None, max_examples=150)
+def test_run_lengths__along_the_tree_are_those_of_each_cut_from_scratch(tree, data):
+    skeletons, nodes, options = data.draw(skeletons_in(tree.n_leaves + 1))
+    own = 1 + np.arange(tree.n_leaves)  # and label N + 1 is no leaf
+    superpixels = np.arange(tree.n_leaves + 2)
+    of_superpixels = ev.run_lengths(skeletons, nodes, **options)
+    along = ev.curve(tree, superpixels, np.ones_like(superpixels), labels=own, runs=of_superpixels)
+    for threshold in thresholds_of(tree):
+        lookup = np.r_[0, own[tree.cut(threshold)], tree.n_leaves + 1]
+        expected = ev.run_lengths(skeletons, nodes.mapped(lookup), **options)
+        found = along.at(threshold)
+        assert_allclose(found["erl"], expected.erl, rtol=1e-12, atol=1e-12 * expected.max_erl)
+        assert_allclose(found["normalised_erl"], expected.normalised, rtol=1e-12, atol=1e-12)
+    best = along.best("erl")
+    assert best == (along.threshold[along.erl.argmax()], along.erl.max())
+
+
+@given(forests(min_leaves=2), st.data())
+@few
+def test_blame__by_erl_has_the_change_of_each_merge_made_one_by_one(tree, data):
+    skeletons, nodes, options = data.draw(skeletons_in(tree.n_leaves))
+    labels = 1 + np.arange(tree.n_leaves)
+    of_superpixels = ev.run_lengths(skeletons, nodes, **options)
+    merges = ev.blame(tree, labels, np.ones_like(labels), by="erl", runs=of_superpixels)
+    assert (np.diff(merges["erl"]) >= 0).all()
+    made = MergeTree(tree.n_leaves, tree.children, np.arange(tree.n_merges, dtype=float))  # each merge is a cut
+    lookups = [np.r_[0, labels[made.cut(k - 1)]] for k in range(tree.n_merges + 1)]
+    erl = np.array([ev.run_lengths(skeletons, nodes.mapped(lookup), **options).erl for lookup in lookups])
+    in_order = np.sort(merges, order="merge")
+    assert_allclose(in_order["erl"], np.diff(erl), atol=1e-12 * of_superpixels.max_erl)
+    along = ev.curve(tree, labels, np.ones_like(labels), runs=of_superpixels)
+    assert_array_equal(in_order["erl_after"], [along.at(height)["erl"] for height in tree.height])
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("by", ["nodes", "length"])
+def test_run_lengths__along_a_long_chain_and_labels_of_64_bits(by):
+    n, n_each = 20_000, 50
+    children = np.column_stack([np.r_[0, n + np.arange(n - 2)], np.arange(1, n)])
+    tree = MergeTree(n, np.sort(children, axis=1), np.arange(n - 1.0))
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(n // n_each), 2 * n_each)
+    at = np.repeat(np.arange(n), 2)  # two nodes of one skeleton in each superpixel
+    inner = np.flatnonzero(owner[1:] == owner[:-1])
+    skeletons = ev.Skeletons(rng.random((2 * n, 3)), np.column_stack([inner, inner + 1]), owner)
+    labels = np.arange(n, dtype=np.uint64) + np.uint64(2**63)
+    nodes = ev.NodeLabels.of(labels[at])
+    options = {"merge_threshold": 4, "merge_by": by}
+    along = ev.curve(tree, labels, np.ones(n, dtype=int), runs=ev.run_lengths(skeletons, nodes, **options))
+    for threshold in (-1, 0, 10, 60, n // 2, n):
+        cut = ev.NodeLabels.of(labels[tree.cut(threshold)][at])
+        expected = ev.run_lengths(skeletons, cut, **options).erl
+        assert_allclose(along.at(threshold)["erl"], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_blame__ranks_by_what_merges_cost_in_run_length():
+    # Skeleton 1 runs through superpixels 1 and 2, skeleton 2 through 3 and 4; the second merge joins both.
+    neurons = ev.Skeletons([[0], [4], [5], [9]], [[0, 1], [2, 3]], owner=[1, 1, 2, 2])
+    found = ev.run_lengths(neurons, ROW)
+    merges = ev.blame(WRONG, ROW, OBJECTS, by="erl", runs=found)
+    assert merges[["merge", "erl", "erl_after"]].tolist() == [(1, -2.0, 0.0), (2, 0.0, 0.0), (0, 2.0, 2.0)]
+    assert ev.curve(WRONG, ROW, OBJECTS, runs=found).best("erl") == (0.1, 2.0)
+
+
+def test_runs__of_other_superpixels_and_unknown_orders_are_refused():
+    neurons = ev.Skeletons([[0], [4]], [[0, 1]])
+    with pytest.raises(LabelError, match="runs must be those of skeletons in the superpixels of the tree; 10 is under"):
+        ev.curve(WRONG, ROW, OBJECTS, runs=ev.run_lengths(neurons, ROW + 9))
+    for options in ({"by": "erl"}, {"by": "rand"}):
+        with pytest.raises(SettingError, match="by must be 'vi', or 'erl' with runs=run_lengths"):
+            ev.blame(WRONG, ROW, OBJECTS, **options)
+    with pytest.raises(SettingError, match=r"no erl\. .*need runs="):
+        ev.curve(WRONG, ROW, OBJECTS).best("erl")
+
+
 @given(runs())
 @few
 def test_false_merges_and_splits__are_ranked_by_their_part_of_vi_with_all_partners(run):
@@ -369,7 +511,7 @@ def test_curve__shares_instead_of_voxels_are_refused():
 
 def test_best__unknown_metrics_are_answered_with_the_known_ones():
     along = ev.curve(WRONG, ROW, OBJECTS)
-    with pytest.raises(SettingError, match=r"one of vi, rand_index, .*edit_distance; got 'recall'"):
+    with pytest.raises(SettingError, match=r"one of vi, rand_index, .*edit_distance, erl; got 'recall'"):
         along.best("recall")
     with pytest.raises(SettingError, match="threshold must be a number"):
         along.at(np.nan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -206,3 +206,31 @@ def test_contingency_table__floats_may_pass_int64_in_some_blocks(monkeypatch):
     labels = np.array([2.0**63, 1.0])
     table = ev.contingency_table(Sliced(labels), labels)
     assert table.overlaps.seg_labels.tolist() == [1, 2**63]
+
+
+# ---------------------------------------- boundaries
+
+
+@given(
+    pair=pairs_of_volumes(),
+    tolerance=st.sampled_from([0, 0.5, 1, 2.5, np.inf]),
+    spacing=st.permutations([0.1, 1.0, 2.5]),
+    ignored=st.sampled_from([(), (0,)]),
+    size=st.integers(1, 40),
+)
+@some
+def test_boundary_scores__do_not_depend_on_the_blocks(pair, tolerance, spacing, ignored, size):
+    assume(not np.isin(pair[1], ignored).all())
+    options = {"tolerance": tolerance, "spacing": spacing[: pair[0].ndim], "ignore_truth": ignored}
+    whole = ev.boundary_scores(*pair, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_BLOCK_SIZE", size)
+        assert ev.boundary_scores(Sliced(pair[0]), Sliced(pair[1]), **options) == whole
+
+
+def test_boundary_scores__read_no_more_than_blocks_and_what_is_near_them(monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK_SIZE", 9**3 - 1)
+    seg = np.arange(32**3).reshape(32, 32, 32) // 100
+    both = Sliced(seg), Sliced(seg + 1)
+    assert ev.boundary_scores(*both, tolerance=2).f_score == 1
+    assert max(side.largest for side in both) == (8 + 2 * 3) ** 3

@@ -440,7 +440,7 @@ def test_stack__formats_are_not_guessed_or_mixed(tmp_path):
         imio.write_image_stack(np.zeros((2, 2)), tmp_path / "a.dat")
     imio.write_image_stack(np.zeros((2, 2), np.uint8), tmp_path / "a.png")
     imio.write_image_stack(np.zeros((2, 2), np.uint8), tmp_path / "a.tif")
-    with pytest.raises(FileError, match=r"all PNG or all TIFF; got \.png, \.tif"):
+    with pytest.raises(FileError, match=r"all PNG, all JPEG or all TIFF; got \.png, \.tif"):
         imio.read_image_stack(tmp_path)
     (tmp_path / "a.dat").write_text("x")
     with pytest.raises(FileError, match=r"extension of .*a\.dat"):

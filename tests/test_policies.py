@@ -39,7 +39,7 @@ from gala.agglo import (
 )
 from gala.engine import running
 from gala.engine.agglomerate import agglomerate
-from gala.engine.policy import RowPolicy
+from gala.engine.policy import RowPolicy, as_policy
 from gala.errors import ClassifierError, FeatureError, PolicyError, SettingError
 from gala.features import extrema, histogram, moments
 from gala.features.base import Composite
@@ -56,7 +56,9 @@ channels = st.integers(0, 1)
 
 def called(policy):
     """Return a policy of the same priorities that the compiled engine does not know."""
-    return lambda g, edges: policy(g, edges)
+    function = as_policy(lambda g, edges: policy(g, edges))
+    function.linkage = policy.linkage
+    return function
 
 
 def run(volume, policy, *, rescore="shared", **options):
@@ -82,7 +84,8 @@ def assert_engines_agree(volume, policy, twin, *, rescore, rtol=0.0, **options):
     labels, image, connectivity = volume
     compiled = run(volume, policy, rescore=rescore, **options)
     assert policy.compiled(compiled.graph) is not None
-    expected = naive_engine.Graph(labels, image, connectivity, features=compiled.feature_manager)
+    is_min = policy.linkage == "min"
+    expected = naive_engine.Graph(labels, image, connectivity, features=compiled.feature_manager, lowest_first=is_min)
     assert_same_merges(compiled, expected.agglomerate(each(twin), rescore=rescore), rtol)
     keeps = Composite([compiled.feature_manager, policy.needs])
     assert_same_merges(run(volume, called(policy), rescore=rescore, feature_manager=keeps), compiled)

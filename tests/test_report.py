@@ -17,7 +17,16 @@ from gala.cli import main
 from gala.cli.evaluate import read_volume
 from gala.datasets import synthetic
 from gala.errors import FileError, LabelError, SettingError, ShapeError
-from gala.evaluate import adapted_rand_error, best_possible_segmentation, curve, split_vi
+from gala.evaluate import (
+    Skeletons,
+    adapted_rand_error,
+    best_possible_segmentation,
+    curve,
+    false_splits,
+    run_lengths,
+    split_vi,
+    to_json,
+)
 from gala.viz import (
     Picture,
     Report,
@@ -30,6 +39,8 @@ from gala.viz import (
     evaluation_report,
 )
 
+# Of these, JSON has all, and a page the worst or a picture.
+FULL = ("curve", "reliability", "worst_merges", "false_merges", "false_splits", "run_lengths")
 VOID = ("meta", "img", "br", "link")
 few = settings(max_examples=25, deadline=None)
 
@@ -70,7 +81,7 @@ class Page(HTMLParser):
 
 
 def assert_page_holds(text, found):
-    """Check that all that is in the JSON `found` is on the page, and that the page is whole and needs nothing else."""
+    """Check that what is in the JSON `found` is on the page, but for FULL, and that the page needs nothing else."""
     page = Page(text)
     assert page.open == []
     for tag, name, value in page.attributes:
@@ -82,7 +93,7 @@ def assert_page_holds(text, found):
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         assert shown in page.text
     for key in found.keys() - {"title", "facts"}:
-        if not found[key]:
+        if not found[key] or key in FULL:
             continue
         head, *rows = page.cells[key]
         assert [name for _, name in head] == list(found[key][0])
@@ -236,9 +247,9 @@ def test_report__text_lines_up_and_tells_what_is_missing():
     ]
 
 
-def test_report__json_writes_infinity_as_words():
-    text = Report("t", {"threshold": np.inf}, [Table("a", "", "", ["x"], [[-np.inf]])]).to_json()
-    assert json.loads(text) == {"title": "t", "facts": {"threshold": "inf"}, "a": [{"x": "-inf"}]}
+def test_report__json_writes_infinity_as_words_and_nan_as_null():
+    text = Report("t", {"threshold": np.inf}, [Table("a", "", "", ["x"], [[-np.inf], [np.nan]])]).to_json()
+    assert json.loads(text) == {"title": "t", "facts": {"threshold": "inf"}, "a": [{"x": "-inf"}, {"x": None}]}
 
 
 def test_report__file_is_as_it_was_if_the_new_one_cannot_be_written(tmp_path, monkeypatch):
@@ -312,8 +323,13 @@ def test_evaluation_report__with_a_tree_evaluates_the_cut():
         "threshold": 0.5,
         "total": 0.5,
     }
-    assert found["worst_merges"] == []
-    assert [row["object"] for row in found["false_splits"]] == [9]
+    assert [(row["merge"], row["vi"]) for row in found["worst_merges"]] == [(0, -0.5)]
+    assert [(row["object"], row["segment"], row["overlap"]) for row in found["false_splits"]] == [
+        (9, 3, 12),
+        (9, 4, 12),
+    ]
+    assert found["curve"] == json.loads(to_json(curve(TREE, SUPERPIXELS, TRUTH).to_table()))
+    assert found["reliability"][0] == {"predicted": 0.1, "observed": 0.0, "counts": 1}
     assert found["facts"]["segments"] == 3
     titles = [part.title for part in report.parts if isinstance(part, Picture)]
     assert "Do priorities come true" in titles
@@ -322,11 +338,45 @@ def test_evaluation_report__with_a_tree_evaluates_the_cut():
 
 def test_evaluation_report__lists_the_merge_that_joined_two_objects():
     found = json.loads(evaluation_report(SUPERPIXELS, TRUTH, tree=TREE).to_json())
-    (worst,) = found["worst_merges"]
-    assert (worst["merge"], worst["bits"], worst["object a"], worst["object b"]) == (2, 1.0, 5, 9)
+    worst = found["worst_merges"][0]
+    assert len(found["worst_merges"]) == 3
+    assert (worst["merge"], worst["vi"], worst["object_a"], worst["object_b"]) == (2, 1.0, 5, 9)
     assert found["facts"]["threshold"] == "inf"
-    (merge,) = found["false_merges"]
-    assert (merge["segment"], merge["objects"], merge["largest"]) == (1, 2, "5 (24), 9 (24)")
+    assert [(row["segment"], row["object"], row["overlap"]) for row in found["false_merges"]] == [
+        (1, 5, 24),
+        (1, 9, 24),
+    ]
+
+
+def test_evaluation_report__page_lists_the_worst_and_json_all(volume):
+    report = evaluation_report(volume.superpixels, volume.truth)
+    found = json.loads(report.to_json())
+    table = Page(report.to_html()).cells["false_splits"]
+    expected = false_splits(volume.superpixels, volume.truth)
+    assert found["false_splits"] == json.loads(to_json(expected))
+    assert len(expected) > len(table) - 1
+    objects = list(dict.fromkeys(expected["object"].tolist()))[:25]
+    assert [row[0][0] for row in table[1:]] == [str(label) for label in objects]
+
+
+def test_evaluation_report__has_the_run_lengths_of_the_cut():
+    neurons = Skeletons(
+        [[1, 1], [1, 7], [1, 9], [1, 30], [2, 8], [2, 15]], [[0, 1], [1, 2], [2, 3], [4, 5]], [1] * 4 + [2] * 2
+    )
+    in_superpixels = run_lengths(neurons, SUPERPIXELS)
+    report = evaluation_report(SUPERPIXELS, TRUTH, tree=TREE, threshold=0.3, runs=in_superpixels)
+    found, page = json.loads(report.to_json()), Page(report.to_html())
+    here = run_lengths(neurons, np.where(SUPERPIXELS < 3, 1, 3))
+    assert found["facts"]["expected run length"] == here.erl
+    assert found["facts"]["nodes outside"] == 1
+    assert found["curve"] == json.loads(to_json(curve(TREE, SUPERPIXELS, TRUTH, runs=in_superpixels).to_table()))
+    assert [row["id"] for row in found["run_lengths"]] == [1, 2]
+    assert [row["start"] for row in found["skeleton_splits"]] == here.splits["start"].tolist()
+    assert [row[0][1] for row in page.cells["run_lengths"][1:]] == ["1", "2"]
+    everything = json.loads(evaluation_report(SUPERPIXELS, TRUTH, tree=TREE, runs=in_superpixels).to_json())
+    worst = everything["worst_merges_by_erl"][0]
+    assert (worst["merge"], worst["erl"] < 0, worst["erl_after"]) == (2, True, 0)
+    assert [(row["segment"], row["skeleton"]) for row in everything["skeleton_merges"]] == [(1, 2)]
 
 
 def test_evaluation_report__superpixel_0_may_be_background():

@@ -11,7 +11,7 @@ __version__ = "0.1.0.dev0"
 
 __getattr__, __dir__, _lazy = lazy_loader.attach(
     __name__,
-    submodules=["agglo", "classify", "datasets", "errors", "evaluate", "features", "imio", "morpho", "viz"],
+    submodules=["agglo", "classify", "datasets", "errors", "evaluate", "features", "imio", "morpho", "pipeline", "viz"],
     submod_attrs={
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
@@ -21,6 +21,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "graph.regions": ["RegionGraph"],
         "graph.tree": ["MergeTree"],
         "graph.voxels": ["map_labels"],
+        "pipeline": ["Segmenter"],
     },
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "MergeTree",
     "Rag",
     "RegionGraph",
+    "Segmenter",
     "__version__",
     "agglo",
     "agglomerate",
@@ -42,5 +44,6 @@ __all__ = [
     "imio",
     "map_labels",
     "morpho",
+    "pipeline",
     "viz",
 ]

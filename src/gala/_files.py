@@ -1,9 +1,11 @@
-"""Reading and replacing files: what every module that touches the disk shares."""
+"""Reading and replacing files: what every module that touches the disk, or writes JSON, shares."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,12 @@ def existing_file(fn: FileName) -> Path:
     return path
 
 
+def existing(fn: FileName) -> Path:
+    """Return `fn` as a path if there is such a file or folder."""
+    path = Path(fn)
+    return path if path.is_dir() else existing_file(path)
+
+
 @contextmanager
 def replacing(fn: FileName) -> Iterator[Path]:
     """Yield the name of a new file, which takes the place of `fn` once the block has ended without an error.
@@ -46,12 +54,9 @@ def replacing(fn: FileName) -> Iterator[Path]:
     ...     target.read_text()
     'all of it'
     """
-    path = Path(fn).resolve()
-    if not path.parent.is_dir():
-        raise FileError(f"{fn} cannot be written: there is no folder {path.parent}; make it first.")
+    path, new = _names(fn)
     if path.is_dir():
         raise FileError(f"{fn} cannot be written: it is a folder; give the name of a file in it.")
-    new = path.with_name(f".{uuid4().hex[:8]}-{path.name}")
     try:
         yield new
         with new.open("rb+") as file:
@@ -62,10 +67,71 @@ def replacing(fn: FileName) -> Iterator[Path]:
     except FileError:
         raise
     except OSError as error:
-        reason = " ".join(str(error).split())  # in one line
-        raise FileError(f"{fn} was not written, and is as it was before: {reason}.") from error
+        raise _not_written(fn, error) from error
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(fn: FileName, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield the name of a new folder, which takes the place of `fn` once the block has ended without an error.
+
+    A folder that is there is replaced only if it is empty or `is_ours` says so. After an error or an interrupt the new
+    one is removed, and `fn` is as it was.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     target = Path(folder, "a")
+    ...     with replacing_folder(target, lambda there: True) as new:
+    ...         new.mkdir()
+    ...     target.is_dir()
+    True
+    """
+    path, new = _names(fn)
+    if path.exists() and not (path.is_dir() and (is_ours(path) or not any(path.iterdir()))):
+        raise FileError(f"{fn} cannot be written: something else has that name; remove it or choose another name.")
+    old = path.with_name(f".{uuid4().hex[:8]}-old-{path.name}")
+    try:
+        yield new
+        if path.exists():
+            path.replace(old)
+        try:
+            new.replace(path)
+        except BaseException:
+            if old.exists():
+                old.replace(path)
+            raise
+    except FileError:
+        raise
+    except OSError as error:
+        raise _not_written(fn, error) from error
+    finally:
+        _remove(new)
+        _remove(old)
+
+
+def _names(fn: FileName) -> tuple[Path, Path]:
+    """Return the place of `fn`, and the name of what is new beside it."""
+    path = Path(fn).resolve()
+    if not path.parent.is_dir():
+        raise FileError(f"{fn} cannot be written: there is no folder {path.parent}; make it first.")
+    return path, path.with_name(f".{uuid4().hex[:8]}-{path.name}")
+
+
+def _not_written(fn: FileName, error: OSError) -> FileError:
+    reason = " ".join(str(error).split())  # in one line
+    return FileError(f"{fn} was not written, and is as it was before: {reason}.")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, to which the threads of an interrupted library may still be writing."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
 
 
 def write_archive(fn: FileName, version: int, arrays: Mapping[str, Any]) -> None:
@@ -88,3 +154,19 @@ def read_archive(fn: FileName, what: str, newest: int, make: Callable[[Mapping[s
     except Exception as error:  # there is no end to what a damaged archive leads to
         raise FileError(f"{path} does not hold {what} that can be read: {error}.") from error
     raise FileError(f"{path} holds {what} of format {version}; this version reads up to {newest}.")
+
+
+def json_value(value: Any) -> Any:
+    """Return a value, or a list of them, as JSON can hold it: it has no infinity, no NaN and no NumPy.
+
+    Examples
+    --------
+    >>> json_value([np.float32(0.5), -np.inf, np.nan, "nan"])
+    [0.5, '-inf', None, 'nan']
+    """
+    if isinstance(value, list | tuple):
+        return [json_value(part) for part in value]
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return None if math.isnan(plain) else str(plain)
+    return plain

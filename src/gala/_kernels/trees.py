@@ -154,3 +154,35 @@ def mixed(children: Ints, part: Ints) -> Bools:
             of_node[n_leaves + k] = -2
     out: Bools = of_node[n_leaves:] == -2
     return out
+
+
+@kernel
+def latest(children: Ints, priority: Floats, rank: Ints, n_leaves: int) -> Ints:
+    """Return the merge of highest priority, then rank, in the tree below each merge, itself included, shape (M,)."""
+    out = np.arange(priority.size)
+    for k in range(out.size):
+        for side in range(2):
+            child = children[k, side] - n_leaves
+            if child >= 0:
+                mine, other = out[k], out[child]
+                if priority[other] > priority[mine] or (priority[other] == priority[mine] and rank[other] > rank[mine]):
+                    out[k] = other
+    return out
+
+
+@kernel
+def follow_lowest(pairs: Ints, n_leaves: int, children: Ints) -> bool:
+    """Write the nodes of merges, shape (M, 2), that are given by the lowest leaf of either side, the lower first.
+
+    Returns False if one of them was merged into a lower one before.
+    """
+    node = np.arange(n_leaves)  # that each leaf is the lowest of; -1 if it is none's
+    for k in range(pairs.shape[0]):
+        u, v = pairs[k]
+        if u >= v or node[u] < 0 or node[v] < 0:
+            return False
+        children[k, 0] = min(node[u], node[v])
+        children[k, 1] = max(node[u], node[v])
+        node[u] = n_leaves + k
+        node[v] = -1
+    return True

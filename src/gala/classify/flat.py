@@ -98,7 +98,7 @@ def lay_flat(classifier: Classifier) -> Model | None:
         RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, GradientBoostingClassifier
         (`init` a prior or zero), HistGradientBoostingClassifier (no categorical features), LogisticRegression
         or GaussianNB; alone, or in a Pipeline after a StandardScaler; and CalibratedClassifierCV of one of these,
-        with one sigmoid or isotonic map, as `gala.classify.recalibrate` makes it.
+        with one sigmoid or isotonic map, as `gala.classify.recalibrate` makes it. A `FlatClassifier` is flat already.
 
     Returns
     -------
@@ -118,6 +118,8 @@ def lay_flat(classifier: Classifier) -> Model | None:
     >>> lay_flat(DecisionTreeClassifier().fit(X, [-1, 1])).n_trees
     1
     """
+    if isinstance(classifier, FlatClassifier):
+        return classifier.model
     scaler, estimator = _without_scaler(classifier)
     classes = getattr(estimator, "classes_", None)
     if not isinstance(classes, np.ndarray) or classes.shape != (2,):
@@ -170,6 +172,37 @@ def predict(model: Model, X: Floats, *, n_threads: int | None = None) -> Floats:
 
     map_over_threads(fill, range(0, len(X), _ROWS_PER_PIECE), n_threads=n_threads)
     return out
+
+
+class FlatClassifier:
+    """A classifier laid flat, with the methods of one: all that is left of it in files.
+
+    Parameters
+    ----------
+    model : Model
+        From `lay_flat`.
+
+    Examples
+    --------
+    >>> flat = FlatClassifier(lay_flat(GaussianNB().fit([[0.0], [0.1], [0.9], [1.0]], [-1, -1, 1, 1])))
+    >>> flat.predict_proba(np.array([[0.0], [1.0]])).round(3)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.classes_ = np.array([-1, 1])
+        self.n_features_in_ = model.shift.size
+
+    def fit(self, X: Array, y: Array, /) -> Any:  # noqa: ARG002  # the protocol of classifiers
+        """Refuse: only the scikit-learn estimator that was laid flat can learn."""
+        raise ClassifierError("a classifier that was laid flat cannot be fitted again; fit a scikit-learn estimator.")
+
+    def predict_proba(self, X: Array, /) -> Floats:
+        """Return the probability of both classes, shape (S, 2), for each row of `X`, shape (S, F)."""
+        second = predict(self.model, X)
+        return np.column_stack([1 - second, second])
 
 
 def _without_scaler(classifier: Any) -> tuple[Any, Any]:

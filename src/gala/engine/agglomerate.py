@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from gala.engine.policy import Policy
+from gala.engine.rounds import merge_in_rounds, ordered
 from gala.engine.running import RunningGraph
+from gala.errors import SettingError
 from gala.graph.constraints import Constraints
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
@@ -19,6 +21,7 @@ def agglomerate(
     policy: Policy | Callable[..., Any],
     threshold: float = np.inf,
     *,
+    engine: str = "heap",
     rescore: str = "shared",
     constraints: Constraints | None = None,
     random_state: int | np.random.Generator | None = None,
@@ -35,6 +38,10 @@ def agglomerate(
         Policies that can be laid flat run in a compiled loop.
     threshold : float, optional
         By default everything is merged that the policy does not give infinity; cut the tree later.
+    engine : {"heap", "rounds"}, optional
+        One merge after the other, or in rounds: all pairs that are each other's best merge at once, and what they
+        change is scored in one batch, over threads. The tree is the same for reducible policies, and an approximation
+        for others; see Notes.
     rescore : {"shared", "all"}, optional
         Which contacts of a merged region are given a new priority: those that both parts had, or all.
     constraints : Constraints, optional
@@ -42,7 +49,7 @@ def agglomerate(
     random_state : int or numpy.random.Generator, optional
         For policies that draw random numbers.
     n_threads : int, optional
-        For the first scoring of all contacts.
+        For the first scoring of all contacts, and for the batches of rounds. The tree does not depend on it.
 
     Returns
     -------
@@ -58,15 +65,19 @@ def agglomerate(
     LabelError
         If constraints name superpixels that the graph does not have.
     SettingError
-        If `threshold` is NaN, or `rescore` or `n_threads` is out of range.
+        If `threshold` is NaN, or `engine`, `rescore` or `n_threads` is out of range.
 
     Notes
     -----
     Time is about linear in the contacts times the logarithm of their number, for compiled policies.
 
+    Rounds are for policies that must be called: a classifier that cannot be laid flat is asked once a round instead of
+    once a merge. If ``policy.reducible``, rounds give the tree of the heap, byte by byte where sums over contacts are
+    exact (see docs/blocks.md).
+
     References
     ----------
-    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715.
+    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715. Rounds: Lu, Zlateski, Seung 2021, arXiv:2106.10795.
 
     Examples
     --------
@@ -77,6 +88,8 @@ def agglomerate(
     >>> tree.children.tolist(), tree.priority.tolist()
     ([[0, 1], [2, 3]], [0.25, 0.5])
     """
+    if engine not in ("heap", "rounds"):
+        raise SettingError(f'engine must be "heap" or "rounds"; got {engine!r}.')
     running = RunningGraph(
         graph,
         policy,
@@ -85,5 +98,9 @@ def agglomerate(
         random=np.random.default_rng(random_state),
         n_threads=n_threads,
     )
-    running.agglomerate(threshold)
-    return running.tree
+    if engine == "heap":
+        running.agglomerate(threshold)
+        return running.tree
+    rank = merge_in_rounds(running, threshold)
+    tree = running.tree
+    return ordered(tree.n_leaves, tree.children, tree.priority, rank, tree.constraints)

@@ -95,7 +95,7 @@ class EditableGraph(RunningGraph):
         contacts = live_contacts(self.state)
         contacts = contacts[among[self.state.ends[contacts]].all(axis=1)]
         self.state.priority[:] = np.inf
-        self.state.priority[contacts] = self._new_priorities(contacts)
+        self.score_first(contacts)
         return contacts
 
     def agglomerate_among(self, leaves: Ints, threshold: float = np.inf) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gala._files import json_value
 from gala._kernels import trees
 from gala._types import Ints
 from gala.engine.cuts import normalized_cut
@@ -58,7 +59,7 @@ def edits_to_json(edits: Iterable[Edit]) -> str:
     {"kind": "separate", "a": 3, "b": 9}
     ]
     """
-    lines = [{"kind": edit.kind} | {k: _plain(v) for k, v in edit.arguments.items()} for edit in edits]
+    lines = [{"kind": edit.kind} | {k: json_value(v) for k, v in edit.arguments.items()} for edit in edits]
     return "[\n" + ",\n".join(json.dumps(line, allow_nan=False) for line in lines) + "\n]"
 
 
@@ -223,10 +224,6 @@ def _checked(name: str, value: Any) -> Any:
         return convert(value)
     except (TypeError, ValueError):
         raise SettingError(f"{name} must be {words}; got {value!r}.") from None
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and math.isinf(value) else value  # JSON has no infinity
 
 
 def _grow(g: EditableGraph, part: Ints, apart: Ints) -> None:

@@ -83,6 +83,24 @@ class Schedule:
         if self.max_num_samples < 2:
             raise SettingError(f"max_num_samples must be 2 or more; got {self.max_num_samples}.")
 
+    def labels_of(self, data: TrainingSet) -> Floats:
+        """Return the labels to train on, shape (S,).
+
+        Raises
+        ------
+        LabelError
+            If all are the same.
+        """
+        labels = data.y[:, _SCHEMES[self.labeling_mode]]
+        if len(np.unique(labels)) < 2:
+            word = "merge" if (labels < 0).any() else "don't merge"
+            which = f'all {len(labels)} examples say "{word}"' if len(labels) else "there are no examples"
+            raise LabelError(
+                f"{which}, so there is nothing to learn: the truth must have objects of several regions, and touching "
+                "objects."
+            )
+        return labels
+
 
 def check_truths(truths: ArrayLike | Sequence[ArrayLike], volume: Volume) -> list[Array]:
     """Return one or several truths as a list of label images that fit the volume."""
@@ -239,16 +257,8 @@ def _policy_of(
         return as_policy(mpf)
     if data is None or mode == "random" or (mode == "mixed" and epoch % 2 == 0):
         return random_priority
-    labels = data.y[:, _SCHEMES[schedule.labeling_mode]]
-    if len(np.unique(labels)) < 2:
-        word = "merge" if (labels < 0).any() else "don't merge"
-        which = f'all {len(labels)} examples say "{word}"' if len(labels) else "there are no examples"
-        raise LabelError(
-            f"{which}, so there is nothing to learn: the truth must have objects of several regions, and touching "
-            "objects."
-        )
     model = classifier()
-    model.fit(data.X, labels)
+    model.fit(data.X, schedule.labels_of(data))
     return as_policy(active_function(feature_map, model))
 
 

@@ -16,15 +16,8 @@ from gala._types import Array, Floats, Ints
 from gala.engine.caches import HandWrittenCaches, declared_rows
 from gala.engine.constrain import constrain
 from gala.engine.policy import Compiled, Policy, as_policy, not_a_priority
-from gala.engine.state import (
-    chain,
-    contacts_of,
-    copy_arrays,
-    live_contacts,
-    live_regions,
-    new_state,
-    with_topology,
-)
+from gala.engine.state import chain, contacts_of, copy_arrays, live_contacts, live_regions, new_state, with_topology
+from gala.engine.ties import rank_by_priority
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
 from gala.features.base import Null
@@ -36,7 +29,7 @@ from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import Volume
 from gala.graph.voxels import VoxelLists, contact_voxels, faces_of_contact, faces_of_region, on_border, region_voxels
 
-_SCORE_BLOCK = 2**15  # edges a thread scores at a time; each edge by itself, so the number changes nothing
+_SCORE_BLOCK = 2**12  # edges a thread scores at a time; each edge by itself, so the number changes nothing
 
 
 class RunningGraph:
@@ -294,13 +287,18 @@ class RunningGraph:
             self.follow_merges()
         self.check_priority(wrong)
 
-    def priorities(self) -> Floats:
-        """Return the priority of each contact of the graph, scoring all if that has not been done, shape (E,)."""
+    def priorities(self, contacts: Ints | None = None) -> Floats:
+        """Return the priority of each contact, shape (E,), scoring all, or some, if that has not been done."""
         if not self._scored:
-            contacts = live_contacts(self.state)
-            self.state.priority[contacts] = self._new_priorities(contacts)
+            self.score_first(live_contacts(self.state) if contacts is None else contacts)
             self._scored = True
         return self.state.priority
+
+    def score_first(self, contacts: Ints) -> None:
+        """Score contacts, shape (B,), from which an agglomeration starts."""
+        self.state.priority[contacts] = self.new_priorities(contacts)
+        if self.policy.linkage == "min":
+            rank_by_priority(self.state, contacts)
 
     def rebuild_merge_queue(self) -> None:
         """Score all contacts again, as after a change of policy."""
@@ -321,14 +319,14 @@ class RunningGraph:
         touched = self.state.touched[: self.state.counters[N_TOUCHED]].astype(np.int64)
         if self._scored:
             self._scored = False  # if the policy fails now, all are scored again
-            for contact, value in zip(touched, self._new_priorities(touched), strict=True):
+            for contact, value in zip(touched, self.new_priorities(touched), strict=True):
                 heap.set_priority(self.state, contact, value, threshold)
             self._scored = True
         return int(self.names[self.graph.n_regions + self.n_merges - 1])
 
-    def follow_merges(self) -> None:
-        """Note where the nodes live, after merges; caches of a hand-written manager are made anew when asked for."""
-        regions = live_regions(self.state)
+    def follow_merges(self, regions: Ints | None = None) -> None:
+        """Note where the nodes live, after merges, or those of some regions; caches of hand-written managers go."""
+        regions = live_regions(self.state) if regions is None else regions
         self._region_of[self.state.node[regions]] = regions
         self._caches = HandWrittenCaches()
 
@@ -381,7 +379,8 @@ class RunningGraph:
 
     # -- private -------------------------------------------------------------------------------------------------
 
-    def _new_priorities(self, contacts: Ints) -> Floats:
+    def new_priorities(self, contacts: Ints) -> Floats:
+        """Return what the policy gives each contact as it is, shape (B,)."""
         compiled = self.policy.compiled(self.graph)
         priorities = self.policy(self, self.pairs_of(contacts)) if compiled is None else self.score(compiled, contacts)
         nan = np.flatnonzero(np.isnan(priorities))

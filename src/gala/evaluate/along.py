@@ -11,7 +11,7 @@ import numpy as np
 from gala._kernels import climb, trees
 from gala._types import Array, ArrayLike, Floats, Ints, Labels
 from gala.errors import LabelError, SettingError
-from gala.evaluate.contingency import LabelTable, Table, overlaps_of
+from gala.evaluate.contingency import LabelTable, Table, overlaps_of, table_of
 from gala.graph.labels import as_labels
 from gala.graph.overlaps import Overlaps, totals
 from gala.graph.tree import MergeTree
@@ -34,6 +34,10 @@ class Cuts:
         return np.searchsorted(self.threshold, self.tree.height)
 
     @cached_property
+    def _order(self) -> Ints:
+        return np.argsort(self.row, kind="stable")
+
+    @cached_property
     def n_made(self) -> Ints:
         """How many merges are made in each cut, shape (R,)."""
         return np.cumsum(np.bincount(self.row, minlength=len(self.threshold)))
@@ -44,7 +48,7 @@ class Cuts:
 
     def sum(self, start: float, change: Array) -> Floats:
         """Return a number in each cut, shape (R,): `start` before all merges, each of which adds its `change`."""
-        running = np.cumsum(change[np.argsort(self.row, kind="stable")], dtype=np.float64)
+        running = np.cumsum(change[self._order], dtype=np.float64)
         return start + np.concatenate([[0.0], running])[self.n_made]
 
 
@@ -54,6 +58,7 @@ class Changes:
 
     overlaps: Overlaps  # of superpixels with the truth, without what is ignored
     cuts: Cuts
+    size_threshold: float
     size: Floats  # (N + M,) voxels of each node, of those counted
     in_seg: Floats  # (M,) pairs of voxels that come together
     in_both: Floats  # (M,) those of them that are together in the truth
@@ -111,7 +116,7 @@ def changes_along(cuts: Cuts, overlaps: Overlaps, leaf: Ints, size_threshold: fl
     climb.climb(found)
     seg_bits, both_bits, in_seg, in_both = found.change.T
     bits = seg_bits - both_bits, -both_bits
-    return Changes(overlaps, cuts, size, in_seg, in_both, *bits, found.main, found.n_large, first_large)
+    return Changes(overlaps, cuts, size_threshold, size, in_seg, in_both, *bits, found.main, found.n_large, first_large)
 
 
 def node_sizes(tree: MergeTree, overlaps: Overlaps, leaf: Ints) -> Floats:
@@ -175,8 +180,16 @@ def overlaps_with(
     ignore_truth: Sequence[int] = (),
 ) -> Overlaps:
     """Return what `overlaps_of` returns; overlaps will do in place of a table."""
-    table = LabelTable(superpixels, superpixels.counts) if isinstance(superpixels, Overlaps) else superpixels
-    return overlaps_of(table, truth, ignore_seg=ignore_seg, ignore_gt=ignore_truth)
+    return overlaps_of(_as_table(superpixels), truth, ignore_seg=ignore_seg, ignore_gt=ignore_truth)
+
+
+def table_with(superpixels: ArrayLike | Table | Overlaps, truth: ArrayLike | None = None) -> LabelTable:
+    """Return what `table_of` returns; overlaps will do in place of a table."""
+    return table_of(_as_table(superpixels), truth)
+
+
+def _as_table(superpixels: ArrayLike | Table | Overlaps) -> ArrayLike | Table:
+    return LabelTable(superpixels, superpixels.counts) if isinstance(superpixels, Overlaps) else superpixels
 
 
 def _within(spans: Ints, first: Ints, amount: Floats) -> Floats:

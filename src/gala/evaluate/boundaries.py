@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from gala._types import ArrayLike, Bools, Labels
-from gala.errors import LabelError, SettingError, ShapeError
+from gala._kernels.threads import map_over_threads
+from gala._types import Array, ArrayLike, Bools, Labels
+from gala.errors import LabelError, SettingError
+from gala.evaluate.blocks import Block, cubes_of, paired, read_labels
 from gala.evaluate.contingency import is_one_of
 from gala.evaluate.conventions import Convention, Ignored, settled
-from gala.graph.labels import as_labels
 from gala.graph.volume import check_spacing
 
 
@@ -44,7 +45,8 @@ def boundary_scores(
     Parameters
     ----------
     seg, gt : array of int, shape (M, N, ..., P)
-        The segmentation and the truth; distances are not in a contingency table. Label 0 is a label like any other.
+        The segmentation and the truth, read block by block, so HDF5 data sets, zarr and dask arrays will do; distances
+        are not in a contingency table. Label 0 is a label like any other.
     tolerance : float
         How far apart boundary voxels may lie and still agree, in the units of `spacing`, 0 or more.
     spacing : sequence of float, optional
@@ -73,8 +75,9 @@ def boundary_scores(
 
     Notes
     -----
-    Distances are between the centres of voxels, exact in any spacing [2]_, and need eight bytes a voxel. A tolerance
-    of k voxels along an axis holds k such steps, whatever they round to.
+    Distances are between the centres of voxels, exact in any spacing [2]_. A tolerance of k voxels along an axis holds
+    k such steps, whatever they round to. Blocks have four million voxels at most and what is within the tolerance
+    around them, and need about 60 bytes for each of these, for each thread; results do not depend on blocks.
 
     References
     ----------
@@ -95,17 +98,27 @@ def boundary_scores(
     1.0
     """
     rules = settled("boundary_scores", convention, ignore_seg, ignore_truth, historic)
-    seg_labels, truth = as_labels(seg, "seg"), as_labels(gt, "gt")
-    if seg_labels.shape != truth.shape:
-        raise ShapeError(f"seg and gt must have the same shape; got {seg_labels.shape} and {truth.shape}.")
+    both = paired(seg, gt)
     if not tolerance >= 0:
         raise SettingError(f"tolerance must be a distance, 0 or more; got {tolerance}.")
-    steps = check_spacing(spacing, truth.ndim)
-    within = ~(is_one_of(seg_labels, rules.ignore_seg) | is_one_of(truth, rules.ignore_truth))
-    if not within.any():
+    shape = tuple(both[0].shape)
+    steps = check_spacing(spacing, len(shape))
+    furthest = tolerance * (1 + 1e-12)
+    reach = [int(min(furthest, length * step) // step) + 1 for step, length in zip(steps, shape, strict=True)]
+
+    def count_near(block: Block) -> Array:
+        around, core = _grown(block, reach, shape)
+        found, wanted = (read_labels(side, around, name) for side, name in zip(both, ("seg", "gt"), strict=True))
+        within = ~(is_one_of(found, rules.ignore_seg) | is_one_of(wanted, rules.ignore_truth))
+        sides = boundary_voxels(found, within), boundary_voxels(wanted, within)
+        near = [_near(*pair, core, furthest, steps) for pair in (sides, sides[::-1])]
+        return np.array([np.count_nonzero(within[core]), *near[0], *near[1]])
+
+    totals = np.sum(list(map_over_threads(count_near, cubes_of(shape))), axis=0)
+    n_within, *counts = totals.tolist()
+    if not n_within:
         raise LabelError("no voxel is left to count: every one has a label to ignore, in seg or in gt.")
-    found, wanted = boundary_voxels(seg_labels, within), boundary_voxels(truth, within)
-    precision, recall = _share_near(found, wanted, tolerance, steps), _share_near(wanted, found, tolerance, steps)
+    precision, recall = (near / n if n else 1.0 for near, n in (counts[:2], counts[2:]))
     f_score = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return BoundaryScores(precision, recall, f_score)
 
@@ -128,11 +141,22 @@ def boundary_voxels(labels: Labels, within: Bools) -> Bools:
     return found
 
 
-def _share_near(voxels: Bools, others: Bools, tolerance: float, steps: tuple[float, ...]) -> float:
-    """Return which share of these voxels is at most so far from one of the others."""
-    if not voxels.any():
-        return 1.0
-    if not others.any():
-        return 0.0
-    distance = distance_transform_edt(~others, sampling=steps)[voxels]
-    return float(np.mean(distance <= tolerance * (1 + 1e-12)))
+def _grown(block: Block, reach: Sequence[int], shape: tuple[int, ...]) -> tuple[Block, Block]:
+    """Return a block with as many voxels around it as it may reach, and where it lies in that."""
+    around = tuple(
+        slice(max(0, axis.start - more), min(length, axis.stop + more))
+        for axis, more, length in zip(block, reach, shape, strict=True)
+    )
+    core = tuple(
+        slice(axis.start - outer.start, axis.stop - outer.start) for axis, outer in zip(block, around, strict=True)
+    )
+    return around, core
+
+
+def _near(voxels: Bools, others: Bools, core: Block, furthest: float, steps: tuple[float, ...]) -> tuple[int, int]:
+    """Return how many of these voxels in `core` are at most so far from one of the others, and how many there are."""
+    n = int(np.count_nonzero(voxels[core]))
+    if not n or not others.any():
+        return 0, n
+    distance = distance_transform_edt(~others, sampling=steps)[core][voxels[core]]
+    return int(np.count_nonzero(distance <= furthest)), n

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from gala.evaluate.along import (
     renamed,
 )
 from gala.evaluate.contingency import LabelTable, Table
-from gala.evaluate.curves import vi_along
+from gala.evaluate.curves import erl_along, vi_along
 from gala.evaluate.edits import assignment_table
 from gala.evaluate.information import merged_bits, split_bits
 from gala.evaluate.places import merge_places
 from gala.evaluate.records import as_table
+from gala.evaluate.running import erl_changes
+from gala.evaluate.skeletons import RunLengths
 from gala.graph.overlaps import Overlaps
 from gala.graph.tree import MergeTree, check_threshold
 
@@ -130,8 +132,10 @@ def blame(
     spacing: Sequence[float] | None = None,
     ignore_seg: Sequence[int] = (0,),
     ignore_truth: Sequence[int] = (0,),
+    by: Literal["vi", "erl"] = "vi",
+    runs: RunLengths | None = None,
 ) -> Array:
-    """Return the merges of a tree, those that cost the most variation of information first.
+    """Return the merges of a tree, those that cost the most first.
 
     Parameters
     ----------
@@ -143,6 +147,10 @@ def blame(
         Size of a voxel along each axis, in physical units.
     ignore_seg, ignore_truth : sequence of int, optional
         Labels of superpixels and of the truth whose voxels are not counted. By default 0, as for `split_vi`.
+    by : {"vi", "erl"}, optional
+        What they cost: variation of information, or expected run length, which needs `runs`.
+    runs : RunLengths, optional
+        As for `curve`.
 
     Returns
     -------
@@ -153,6 +161,9 @@ def blame(
         - ``vi``: bits that the merge added to the VI, below 0 if it was right, of which ``vi_merges`` false merges and
           ``vi_splits`` false splits; the sum over all merges is the change of VI from no merge to all;
         - ``vi_after``: VI of the cut at its height;
+        - ``erl``, only with `runs`: what the merge added to the expected run length, in the unit of the skeletons,
+          below 0 if it cost some; the sum over all merges is the change from no merge to all;
+        - ``erl_after``, likewise: that of the cut at its height;
         - ``segment_a``, ``segment_b``: lowest superpixels of the segments merged, a below b; the new one has that of a;
         - ``size_a``, ``size_b``: their voxels, ignored ones included;
         - ``object_a``, ``object_b``: true object that each overlaps most, the lowest label of several; 0 if none;
@@ -165,7 +176,8 @@ def blame(
     ShapeError, LabelError
         As for `curve`.
     SettingError
-        As for `curve`, or if `spacing` does not fit, or is given without a volume.
+        As for `curve`, or if `spacing` does not fit, or is given without a volume; if `by` is unknown, or "erl" comes
+        without `runs`.
 
     Examples
     --------
@@ -174,6 +186,8 @@ def blame(
     >>> merges[["merge", "vi", "segment_a", "segment_b", "object_a", "object_b"]].tolist()
     [(1, 1.0, 1, 3, 7, 8), (0, -0.5, 1, 2, 7, 7)]
     """
+    if by not in ("vi", "erl") or (by == "erl" and runs is None):
+        raise SettingError(f"by must be 'vi', or 'erl' with runs=run_lengths(skeletons, superpixels, ...); got {by!r}.")
     if truth is None and spacing is not None:
         raise SettingError("spacing needs superpixels and truth as arrays; got one contingency table.")
     counted = overlaps_with(superpixels, truth)
@@ -181,11 +195,14 @@ def blame(
     leaf, known = leaves_of_labels(tree, overlaps.seg_labels, labels)
     changes = changes_along(Cuts(tree), overlaps, leaf, 0)
     columns = _columns(changes, known, node_sizes(tree, counted, leaf))
+    if runs is not None:
+        columns["erl"] = erl_changes(tree, runs, counted.seg_labels, leaf)
+        columns["erl_after"] = erl_along(changes.cuts, runs, columns["erl"])[changes.cuts.row]
     if truth is not None:
         columns["place"], sides = merge_places(tree, cast(ArrayLike, superpixels), labels, spacing)
         if spacing is not None:
             columns["position"] = columns["place"] * sides
-    order = np.argsort(-columns["vi"], kind="stable")
+    order = np.argsort(-columns["vi"] if by == "vi" else columns["erl"], kind="stable")
     listed = order[tree.height[order] <= check_threshold(threshold)]
     return as_table({name: column[listed] for name, column in columns.items()})
 

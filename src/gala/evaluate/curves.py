@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gala._types import Array, ArrayLike, Floats, Ints
 from gala.errors import SettingError
-from gala.evaluate.along import Changes, Cuts, changes_along, leaves_of_labels, overlaps_with, segments_at
+from gala.evaluate.along import Changes, Cuts, changes_along, leaves_of_labels, overlaps_with, segments_at, table_with
 from gala.evaluate.contingency import LabelTable, Table
-from gala.evaluate.conventions import count
+from gala.evaluate.conventions import Convention, Counted, Ignored, Rules, conventions_of, count, rules_of
 from gala.evaluate.information import merged_bits, split_bits
 from gala.evaluate.pairs import (
     PairCounts,
@@ -23,6 +23,8 @@ from gala.evaluate.pairs import (
     rand_of,
 )
 from gala.evaluate.records import as_table
+from gala.evaluate.running import erl_changes
+from gala.evaluate.skeletons import RunLengths
 from gala.graph.overlaps import Overlaps
 from gala.graph.tree import MergeTree, check_threshold
 
@@ -34,6 +36,7 @@ _IS_BETTER_HIGH = {
     "fm_index": True,
     "adapted_rand_error": False,
     "edit_distance": False,
+    "erl": True,
 }
 
 
@@ -44,35 +47,37 @@ class Best(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """Metrics at each of the R different cuts of a merge tree.
 
     The values of a cut hold from its threshold up to that of the next one. See `curve`.
+
+    Attributes
+    ----------
+    threshold : array of float, shape (R,)
+        Increasing: minus infinity, then each height in the tree.
+    n_segments : array of int, shape (R,)
+        Of the leaves of the tree.
+    vi, vi_merges, vi_splits : array of float, shape (R,)
+        Bits: the sum, H(truth | seg), and H(seg | truth).
+    rand_index, adj_rand_index, fm_index : array of float, shape (R,)
+    adapted_rand_error, precision, recall : array of float, shape (R,)
+        Of pairs of voxels.
+    edit_distance, edit_merges, edit_splits : array of int, shape (R,)
+        The sum, false merges, and false splits.
+    erl, normalised_erl : array of float, shape (R,)
+        Expected run length, in the unit of the skeletons, and over the largest possible; only with skeletons.
+    columns : dict
+        All of these that there are, by name: a convention may not define some.
     """
 
-    threshold: Floats  # (R,) increasing: minus infinity, then each height in the tree
-    n_segments: Ints  # (R,) of the leaves of the tree
-    vi_merges: Floats  # (R,) bits, H(truth | seg)
-    vi_splits: Floats  # (R,) bits, H(seg | truth)
-    rand_index: Floats  # (R,)
-    adj_rand_index: Floats  # (R,)
-    fm_index: Floats  # (R,)
-    adapted_rand_error: Floats  # (R,)
-    precision: Floats  # (R,) of pairs of voxels
-    recall: Floats  # (R,) of pairs of voxels
-    edit_merges: Ints  # (R,) false merges
-    edit_splits: Ints  # (R,) false splits
+    columns: Mapping[str, Array]
 
-    @property
-    def vi(self) -> Floats:
-        """Variation of information, shape (R,): the sum of both parts."""
-        return self.vi_merges + self.vi_splits
-
-    @property
-    def edit_distance(self) -> Ints:
-        """False merges and false splits, shape (R,)."""
-        return self.edit_merges + self.edit_splits
+    def __getattr__(self, name: str) -> Array:
+        if name in self.__dict__.get("columns", {}):
+            return self.columns[name]
+        raise AttributeError(f"this curve has no {name}. {_why_none}")
 
     def best(self, metric: str = "vi") -> Best:
         """Return the threshold of the best cut by a metric, and its value there.
@@ -80,7 +85,7 @@ class Curve:
         Parameters
         ----------
         metric : str, optional
-            One of vi, rand_index, adj_rand_index, fm_index, adapted_rand_error and edit_distance.
+            One of vi, rand_index, adj_rand_index, fm_index, adapted_rand_error, edit_distance and erl.
 
         Returns
         -------
@@ -90,11 +95,13 @@ class Curve:
         Raises
         ------
         SettingError
-            If there is no such metric.
+            If there is no such metric, or the curve does not have it.
         """
         if metric not in _IS_BETTER_HIGH:
             raise SettingError(f"metric must be one of {', '.join(_IS_BETTER_HIGH)}; got {metric!r}.")
-        values = getattr(self, metric)
+        if metric not in self.columns:
+            raise SettingError(f"this curve has no {metric}. {_why_none}")
+        values = self.columns[metric]
         i = int(values.argmax() if _IS_BETTER_HIGH[metric] else values.argmin())
         return Best(float(self.threshold[i]), values[i].item())
 
@@ -117,17 +124,17 @@ class Curve:
             If `threshold` is NaN.
         """
         i = int(np.searchsorted(self.threshold, check_threshold(threshold), side="right")) - 1
-        return {name: column[i].item() for name, column in self._columns().items()}
+        return {name: column[i].item() for name, column in self.columns.items()}
 
     def to_table(self) -> Array:
-        """Return the curve as a structured array, shape (R,), with both sums, ``vi`` and ``edit_distance``.
+        """Return the curve as a structured array, shape (R,).
 
         `gala.evaluate.write_csv` and `gala.evaluate.to_json` take it.
         """
-        return as_table(self._columns())
+        return as_table(self.columns)
 
-    def _columns(self) -> dict[str, Array]:
-        return {name: getattr(self, name) for name in [*(field.name for field in fields(self)), "vi", "edit_distance"]}
+
+_why_none = "Metrics that the convention does not define are left out; expected run lengths need runs=."
 
 
 def curve(
@@ -136,9 +143,11 @@ def curve(
     truth: ArrayLike | None = None,
     *,
     labels: ArrayLike | None = None,
-    ignore_seg: Sequence[int] | None = None,
-    ignore_truth: Sequence[int] | None = None,
+    convention: Convention = "gala",
+    ignore_seg: Ignored = None,
+    ignore_truth: Ignored = None,
     size_threshold: float = 1000,
+    runs: RunLengths | None = None,
 ) -> Curve:
     """Evaluate every cut of a merge tree, in one pass over its merges.
 
@@ -153,36 +162,44 @@ def curve(
     labels : array of int, shape (N,), optional
         The label of each leaf, increasing: ``graph.labels``. By default the leaves are all superpixels, in order.
         Superpixels that are no leaf, as the background, stay as they are.
+    convention : str or Rules, optional
+        One of `CONVENTIONS`: whose numbers to give. The curve has the metrics that it defines.
     ignore_seg, ignore_truth : sequence of int, optional
         Labels of superpixels, and of the truth, whose voxels are not counted by any metric. By default each metric
-        has its own rule: VI and edit distance ignore 0 on both sides, the Rand family ignores nothing.
+        has the rule of the convention: in "gala", VI and edit distance ignore 0 on both sides, the Rand family nothing.
     size_threshold : float, optional
         For the edit distance, overlaps of so many voxels or fewer do not count.
+    runs : RunLengths, optional
+        ``run_lengths(skeletons, superpixels, ...)``, before any merge: then the curve has expected run lengths, by the
+        same options. No label to ignore matters to them.
 
     Returns
     -------
     curve : Curve
         ``curve.at(threshold)`` has what `split_vi`, `rand_index`, `adj_rand_index`, `fm_index`,
-        `adapted_rand_error` and `edit_distance` say of ``tree.cut(threshold)``.
+        `adapted_rand_error`, `edit_distance` and `run_lengths` say of ``tree.cut(threshold)``, to rounding.
 
     Raises
     ------
     ShapeError
         If the shapes of superpixels and truth differ, or there are no voxels.
     LabelError
-        If values are not labels, no voxel is left to count, or a table holds shares instead of numbers of voxels.
+        If values are not labels, no voxel is left to count, a table holds shares instead of numbers of voxels, or
+        `runs` are those of other superpixels.
     SettingError
-        If the tree has another number of leaves than there are superpixels, or `size_threshold` is negative.
+        If the tree has another number of leaves than there are superpixels, `size_threshold` is negative, or there is
+        no such convention.
 
     Notes
     -----
     Merges of one height are one cut. What a constraint asked for is made at minus infinity, in the first cut.
 
-    A superpixel to ignore is ignored in all cuts, whatever it is merged with, so that all count the same voxels. If
-    superpixel 0 is a region that is merged, `split_vi` would instead ignore the whole segment, which is labelled 0.
+    A superpixel to ignore is ignored in all cuts, whatever it is merged with, so that all count the same voxels; and
+    superpixel 0 stays without a region where the convention says so. If superpixel 0 is a region that is merged,
+    `split_vi` would instead ignore the whole segment, which is labelled 0.
 
-    Time is that of sorting K overlaps, and K log K additions at most. See `split_vi` and `adapted_rand_error` for the
-    metrics and their sources.
+    Time is that of sorting K overlaps, and K log K additions at most. See `split_vi`, `adapted_rand_error` and
+    `run_lengths` for the metrics and their sources.
 
     Examples
     --------
@@ -199,33 +216,20 @@ def curve(
     """
     if not size_threshold >= 0:
         raise SettingError(f"size_threshold must be a number of voxels, 0 or more; got {size_threshold!r}.")
-    cuts = Cuts(tree)
-    counted = overlaps_with(superpixels, truth)
-    known, every = (
-        overlaps_with(
-            counted,
-            ignore_seg=own if ignore_seg is None else ignore_seg,
-            ignore_truth=own if ignore_truth is None else ignore_truth,
-        )
-        for own in ((0,), ())
-    )
-    leaf, _ = leaves_of_labels(tree, known.seg_labels, labels)
-    without_void = changes_along(cuts, known, leaf, size_threshold)
-    same = len(known.counts) == len(every.counts)  # nothing is void
-    with_void = without_void if same else changes_along(cuts, every, leaf, size_threshold)
-    merges, splits = vi_along(without_void)
-    pairs = _pairs_along(with_void)
-    return Curve(
-        cuts.threshold,
-        tree.n_leaves - cuts.n_made,
-        merges,
-        splits,
-        rand_of(pairs),
-        adjusted_rand_of(pairs),
-        fowlkes_mallows_of(pairs),
-        *adapted_rand_of(pairs),
-        *_edits_along(without_void, size_threshold),
-    )
+    rules_of("adapted_rand_error", convention)  # which every convention defines
+    cuts, table = Cuts(tree), table_with(superpixels, truth)
+    leaf, _ = leaves_of_labels(tree, table.overlaps.seg_labels, labels)
+    columns: dict[str, Array] = {"threshold": cuts.threshold, "n_segments": tree.n_leaves - cuts.n_made}
+    made: list[Changes] = []
+    for metric, columns_of in _COLUMNS.items():
+        if isinstance(convention, Rules) or convention in conventions_of(metric):
+            counted = count(metric, table, None, convention, ignore_seg, ignore_truth)
+            columns |= columns_of(counted, _changes(made, cuts, _in_regions(counted), leaf, size_threshold))
+    if runs is not None:
+        changes = erl_changes(tree, runs, table.overlaps.seg_labels, leaf)
+        erl = erl_along(cuts, runs, changes)
+        columns |= {"erl": erl, "normalised_erl": erl / runs.max_erl}
+    return Curve(columns)
 
 
 def cut_table(
@@ -276,24 +280,68 @@ def vi_along(changes: Changes) -> tuple[Floats, Floats]:
     return np.maximum(merges, 0.0), np.maximum(splits, 0.0)  # rounding may go below
 
 
-def _pairs_along(changes: Changes) -> PairCounts:
+def erl_along(cuts: Cuts, runs: RunLengths, changes: Floats) -> Floats:
+    """Return the expected run length in each cut, shape (R,), from what each merge adds to it."""
+    return np.maximum(cuts.sum(runs.erl, changes), 0.0)  # rounding may go below
+
+
+def _in_regions(counted: Counted) -> Overlaps:
+    """Return the overlaps of voxels in regions: all counted, but for label 0 where it is no region."""
+    overlaps = counted.overlaps
+    is_region = overlaps.seg_labels[overlaps.seg_index] != 0
+    if counted.rules.seg_void == "label" or is_region.all():
+        return overlaps
+    return Overlaps(*overlaps[:2], *(column[is_region] for column in overlaps[2:]))
+
+
+def _changes(made: list[Changes], cuts: Cuts, overlaps: Overlaps, leaf: Ints, size_threshold: float) -> Changes:
+    """Return what each merge changes; of the same overlaps, what was `made` for another metric."""
+    for changes in made:
+        if all(map(np.array_equal, changes.overlaps[2:4], overlaps[2:4])):
+            return changes
+    made.append(changes_along(cuts, overlaps, leaf, size_threshold))
+    return made[-1]
+
+
+def _vi_columns(_: Counted, changes: Changes) -> dict[str, Array]:
+    merges, splits = vi_along(changes)
+    return {"vi": merges + splits, "vi_merges": merges, "vi_splits": splits}
+
+
+def _rand_columns(counted: Counted, changes: Changes) -> dict[str, Array]:
+    names = "adapted_rand_error", "precision", "recall"
+    return dict(zip(names, adapted_rand_of(_pairs_along(counted, changes)), strict=True))
+
+
+def _pairs_along(counted: Counted, changes: Changes) -> PairCounts:
     """Return the numbers of pairs of voxels in each cut, shape (R,) all."""
-    start = pairs_of(count("rand_index", LabelTable(changes.overlaps, changes.overlaps.counts), None))
-    in_both = changes.cuts.sum(start.in_both, changes.in_both)
-    in_seg = changes.cuts.sum(start.in_seg, changes.in_seg)
+    start, orders = pairs_of(counted), 2 if counted.rules.pairs == "ordered" else 1
+    in_both = changes.cuts.sum(start.in_both, orders * changes.in_both)
+    in_seg = changes.cuts.sum(start.in_seg, orders * changes.in_seg)
     return PairCounts(in_both, in_seg, *(np.full_like(in_seg, n) for n in (start.in_truth, start.in_all)))
 
 
-def _edits_along(changes: Changes, size_threshold: float) -> tuple[Ints, Ints]:
-    """Return the false merges and the false splits of each cut, shape (R,) both.
+def _edit_columns(_: Counted, changes: Changes) -> dict[str, Array]:
+    """Return the errors of each cut.
 
     Segments, or objects, with k > 0 large overlaps are k - 1 errors each: the large overlaps less the number of those.
     """
     overlaps, cuts = changes.overlaps, changes.cuts
-    large = overlaps.counts > size_threshold
+    large = overlaps.counts > changes.size_threshold
     n_segments = len(np.unique(overlaps.seg_index[large]))
     n_large = cuts.sum(int(np.count_nonzero(large)), changes.large_overlaps)
     in_segments = cuts.sum(n_segments, changes.large_segments)
     n_rows = len(cuts.threshold)
     objects = np.cumsum(np.bincount(changes.first_large, minlength=n_rows + 1)[:n_rows])
-    return (n_large - in_segments).astype(np.int64), (n_large - objects).astype(np.int64)
+    merges, splits = (n_large - in_segments).astype(np.int64), (n_large - objects).astype(np.int64)
+    return {"edit_distance": merges + splits, "edit_merges": merges, "edit_splits": splits}
+
+
+_COLUMNS: dict[str, Callable[[Counted, Changes], dict[str, Array]]] = {
+    "split_vi": _vi_columns,
+    "rand_index": lambda *both: {"rand_index": rand_of(_pairs_along(*both))},
+    "adj_rand_index": lambda *both: {"adj_rand_index": adjusted_rand_of(_pairs_along(*both))},
+    "fm_index": lambda *both: {"fm_index": fowlkes_mallows_of(_pairs_along(*both))},
+    "adapted_rand_error": _rand_columns,
+    "edit_distance": _edit_columns,
+}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,8 +76,21 @@ def to_json(table: Array) -> str:
     ]
     """
     _check(table)
-    rows = [{name: _plain(row[name].tolist()) for name in table.dtype.names or ()} for row in table]
-    return "[\n" + ",\n".join(json.dumps(row, allow_nan=False) for row in rows) + "\n]"
+    names = table.dtype.names or ()
+    columns = [map(_files.json_value, table[name].tolist()) for name in names]
+    return json_rows(dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def json_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows of values that JSON can hold as a list, one a line.
+
+    Examples
+    --------
+    >>> json_rows([])
+    '[]'
+    """
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
+    return f"[\n{lines}\n]" if lines else "[]"
 
 
 def as_table(columns: Mapping[str, Array]) -> Array:
@@ -100,11 +112,3 @@ def _check(table: Array) -> None:
 
 def _flat_names(name: str, column: Array) -> list[str]:
     return [name] if column.ndim == 1 else [f"{name}_{i}" for i in range(column.shape[1])]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

@@ -32,6 +32,7 @@ from scipy.spatial import cKDTree
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import SettingError, ShapeError
 from gala.evaluate.lookups import NodeLabels, node_labels
+from gala.evaluate.records import as_table
 from gala.graph.overlaps import totals
 from gala.graph.skeletons import Skeletons
 
@@ -57,6 +58,8 @@ class RunLengths:
         The sum of the squares of the lengths of its runs.
     is_merging : array of bool, shape (K,)
         The nodes in mergers, of those skeletons that a merger overlaps by more than the threshold.
+    merge_threshold, merge_by, outside
+        As given to `run_lengths`.
     """
 
     skeletons: Skeletons
@@ -65,6 +68,13 @@ class RunLengths:
     length: Floats
     squares: Floats
     is_merging: Bools
+    merge_threshold: float
+    merge_by: Literal["nodes", "length"]
+    outside: Literal["unsegmented", "ignored"]
+
+    def among(self, segments: NodeLabels) -> RunLengths:
+        """Return the run lengths of the same skeletons, by the same options, in other segments of their nodes."""
+        return _measure(self.skeletons, segments, self.merge_threshold, self.merge_by, self.outside)
 
     @property
     def erl(self) -> float:
@@ -139,7 +149,7 @@ class RunLengths:
             "stop": nodes[v],
             "length": self.skeletons.edge_lengths[chosen],
         }
-        return _table(values)
+        return as_table(values)
 
     @property
     def splits(self) -> Array:
@@ -176,7 +186,7 @@ class RunLengths:
             "stop": nodes[v],
             "distance": np.linalg.norm(nodes[u] - nodes[v], axis=1),
         }
-        return _table(values)
+        return as_table(values)
 
 
 def run_lengths(
@@ -259,7 +269,13 @@ def run_lengths(
     return _measure(skeletons, found, merge_threshold, merge_by, outside)
 
 
-def _measure(skeletons: Skeletons, found: NodeLabels, threshold: float, merge_by: str, outside: str) -> RunLengths:
+def _measure(
+    skeletons: Skeletons,
+    found: NodeLabels,
+    threshold: float,
+    merge_by: Literal["nodes", "length"],
+    outside: Literal["unsegmented", "ignored"],
+) -> RunLengths:
     segments, rank = np.unique(found.labels, return_inverse=True)
     pair = skeletons.owner_index * len(segments) + rank  # (K,) skeleton and segment as one number
     u, v = skeletons.edges.T
@@ -282,7 +298,8 @@ def _measure(skeletons: Skeletons, found: NodeLabels, threshold: float, merge_by
     length = skeletons.sum_edges(np.where(kind == _outside, 0, lengths) if outside == "ignored" else lengths)
     if not length.any():
         raise SettingError("no length is left to count: skeletons need edges, of more than zero length, in the volume.")
-    return RunLengths(skeletons, found, kind, length, squares, in_merger & np.isin(pair, large))
+    is_merging = in_merger & np.isin(pair, large)
+    return RunLengths(skeletons, found, kind, length, squares, is_merging, threshold, merge_by, outside)
 
 
 def _sums(keys: Ints, values: Floats) -> tuple[Ints, Floats]:
@@ -306,12 +323,3 @@ def _closest(nodes: Floats, owner: Ints, group: Ints) -> list[tuple[int, int, in
         at = int(distance.argmin())
         rows.append((int(parts[i][at]), int(parts[main][nearest[at]]), int(n_nodes[i]), int(n_nodes[main])))
     return rows
-
-
-def _table(columns: dict[str, Array]) -> Array:
-    """Return arrays of the same length as the columns of a structured one."""
-    types = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
-    table = np.empty(len(next(iter(columns.values()))), dtype=types)
-    for name, values in columns.items():
-        table[name] = values
-    return table

@@ -32,7 +32,8 @@ def skeletonize(
     Parameters
     ----------
     truth : array of int, shape (M, N[, P])
-        The true objects, in 2 or 3 dimensions; 0 is void. A skeleton has the label of its object as its id.
+        The true objects, in 2 or 3 dimensions, loaded whole; 0 is void. A skeleton has the label of its object
+        as its id.
     spacing : sequence of float, shape (D,), optional
         Size of a voxel along each axis; 1 by default.
     offset : sequence of float, shape (D,), optional

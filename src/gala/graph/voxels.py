@@ -82,6 +82,25 @@ def map_labels(
     return out
 
 
+def present_labels(labels: ArrayLike, *, mask: Array | None = None, n_threads: int | None = None) -> Labels:
+    """Return the labels that there are, increasing, unsigned; those of masked voxels (False in `mask`) left out.
+
+    Examples
+    --------
+    >>> present_labels([[7, 7, 9]])
+    array([7, 9], dtype=uint64)
+    """
+    labels = as_labels(labels, "labels")
+
+    def find_in_slab(planes: range) -> Labels:
+        part = labels[planes.start : planes.stop]
+        numbers = np.empty(part.size, dtype=np.int32)
+        starts = np.arange(0, numbers.size, labels.shape[-1])
+        return number_slab(part, None if mask is None else mask[planes.start : planes.stop], None, numbers, starts)
+
+    return np.unique(np.concatenate(map_over_threads(find_in_slab, slabs_of(labels.shape), n_threads=n_threads)))
+
+
 def region_voxels(volume: Volume, graph: RegionGraph) -> VoxelLists:
     """Return the voxels of each region."""
     positions = np.arange(graph.n_regions, dtype=np.int64) + 1

@@ -1,4 +1,4 @@
-"""Volumes in files: HDF5, CREMI, mapped segmentations, VTK, TIFF, PNG and SWC, read and written whole."""
+"""Volumes in files: any format through `open`, `read` and `write`; the historic functions; skeletons."""
 
 import lazy_loader
 
@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "cremi": ["read_cremi", "read_cremi_geometry", "write_cremi"],
+        "files": ["open", "read", "write"],
         "hdf5": ["read_h5_stack", "write_h5_stack"],
         "historic": [
             "extract_segments",
@@ -20,8 +21,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "read_mapped_segmentation_raw",
             "write_mapped_segmentation",
         ],
+        "metadata": ["provenance"],
         "stacks": ["read_image_stack", "write_image_stack"],
         "swc": ["read_swc", "write_swc"],
+        "volume": ["Volume"],
         "vtk": ["read_vtk", "read_vtk_spacing", "write_vtk"],
     },
 )

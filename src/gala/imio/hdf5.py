@@ -14,7 +14,7 @@ import numpy as np
 from gala._files import FileName, existing_file, replacing
 from gala._types import Array, ArrayLike
 from gala.errors import FileError, GalaError, SettingError
-from gala.imio.shared import Crop, crop_box
+from gala.imio.shared import Crop, crop_box, listed
 
 
 def read_h5_stack(fn: FileName, group: str = "stack", crop: Crop = None) -> Array:
@@ -114,13 +114,11 @@ def write_h5_datasets(
     with replacing(fn) as new:
         if Path(fn).exists():
             shutil.copyfile(fn, new)
-        try:
-            with _opened(new, "a", shown_as=fn) as file:
-                for group, vol in arrays.items():
-                    dataset = _create(file, group, np.asarray(vol), fn, compression=compression, chunks=chunks)
-                    dataset.attrs.update((attributes or {}).get(group, {}))
-        except RuntimeError as error:  # how h5py says that a file could not be closed, the disk being full
-            raise OSError(error) from error
+        with changed_h5(new, shown_as=fn) as file:
+            for group, vol in arrays.items():
+                array = np.asarray(vol)
+                dataset = create_h5(file, group, array, fn, compression=compression, chunks=chunks, data=array)
+                dataset.attrs.update((attributes or {}).get(group, {}))
 
 
 def read_h5_attributes(fn: FileName, group: str) -> dict[str, Any]:
@@ -130,10 +128,20 @@ def read_h5_attributes(fn: FileName, group: str) -> dict[str, Any]:
 
 
 @contextmanager
+def changed_h5(new: Path, *, shown_as: FileName) -> Iterator[h5py.File]:
+    """Open a file to be changed, in a block of `replacing`."""
+    try:
+        with opened_h5(new, "a", shown_as=shown_as) as file:
+            yield file
+    except RuntimeError as error:  # how h5py says that a file could not be closed, the disk being full
+        raise OSError(error) from error
+
+
+@contextmanager
 def _found(fn: FileName, group: str) -> Iterator[h5py.Dataset]:
     existing_file(fn)
     try:
-        with _opened(fn, "r", shown_as=fn) as file:
+        with opened_h5(fn, "r", shown_as=fn) as file:
             yield _dataset(file, group, fn)
     except GalaError:
         raise
@@ -142,7 +150,8 @@ def _found(fn: FileName, group: str) -> Iterator[h5py.Dataset]:
 
 
 @contextmanager
-def _opened(fn: FileName, mode: str, *, shown_as: FileName) -> Iterator[h5py.File]:
+def opened_h5(fn: FileName, mode: str, *, shown_as: FileName) -> Iterator[h5py.File]:
+    """Open a file, which an error calls `shown_as`."""
     try:
         file = h5py.File(fn, mode)
     except OSError as error:
@@ -156,30 +165,27 @@ def _opened(fn: FileName, mode: str, *, shown_as: FileName) -> Iterator[h5py.Fil
 def _dataset(file: h5py.File, group: str, fn: FileName) -> h5py.Dataset:
     found = file.get(group)
     if not isinstance(found, h5py.Dataset) or found.shape is None:
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        there_are = f"the datasets there are: {', '.join(names)}" if names else "there are none"
-        raise FileError(f"{fn} has no dataset {group!r} that holds an array; {there_are}.")
+        raise FileError(f"{fn} has no dataset {group!r} that holds an array; {listed(datasets_in(file))}.")
     return found
 
 
-def _create(
-    file: h5py.File,
-    group: str,
-    vol: Array,
-    fn: FileName,
-    *,
-    compression: str | int | None,
-    chunks: bool | tuple[int, ...] | None,
-) -> h5py.Dataset:
+def datasets_in(file: h5py.File) -> list[str]:
+    """Return the paths of the datasets of a file."""
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
+
+
+def create_h5(file: h5py.File, group: str, vol: Any, fn: FileName, **options: Any) -> h5py.Dataset:
+    """Create a dataset of the shape and dtype of `vol`, with options of h5py, in place of one that is there."""
     if isinstance(file.get(group), h5py.Group):
         raise FileError(f"{group!r} is a group of datasets in {fn}; choose the path of a dataset.")
     if group in file:
         del file[group]
     try:
-        return file.create_dataset(group, data=vol, compression=compression, chunks=chunks)
+        return file.create_dataset(group, vol.shape, vol.dtype, **options)
     except (TypeError, ValueError) as error:
         raise SettingError(
             f"dataset {group!r} of dtype {vol.dtype} and shape {vol.shape} cannot be written to {fn} with "
-            f"compression={compression!r} and chunks={chunks!r}: {error}."
+            f"compression={options.get('compression')!r} and chunks={options.get('chunks')!r}: {error}."
         ) from error

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gala.errors import SettingError
+from gala.errors import FileError, SettingError
 
 Crop: TypeAlias = Sequence[int | None] | None
 
@@ -32,6 +32,21 @@ def crop_box(crop: Crop, ndim: int) -> tuple[slice, ...]:
     pairs = zip(bounds[::2], bounds[1::2], strict=True)
     box = tuple(slice(start, stop) for start, stop in pairs)
     return box + (slice(None),) * (ndim - len(box))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Say which datasets a file has."""
+    return f"the datasets there are: {', '.join(names)}" if names else "there are none"
+
+
+def chosen_dataset(names: Sequence[str], path: object) -> str:
+    """Return the dataset to open when none is asked for: "stack", or the only one."""
+    if "stack" in names:
+        return "stack"
+    if len(names) != 1:
+        which = f"name one of them, {path}::dataset; " if names else ""
+        raise FileError(f"{path} does not hold one dataset, or one named 'stack': {which}{listed(names)}.")
+    return names[0]
 
 
 def three_lengths(lengths: Sequence[float], name: str) -> tuple[float, float, float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from contextlib import ExitStack
 from pathlib import Path
 
 import imageio.v3
 import numpy as np
 import tifffile
+from PIL.PngImagePlugin import PngInfo
 
 from gala._files import FileName, existing_file, replacing
 from gala._types import Array, ArrayLike
@@ -20,7 +21,9 @@ from gala.imio.shared import Crop, crop_box
 
 _hdf5 = {".h5", ".hdf5", ".hdf"}
 _tiff = {".tif", ".tiff"}
+_jpeg = {".jpg", ".jpeg"}
 _known = {".png", *_tiff, *_hdf5}
+_readable = {*_known, *_jpeg}
 _number = re.compile(r"%0?\d*[di]")
 
 
@@ -59,19 +62,14 @@ def read_image_stack(*files: FileName, group: str = "stack", crop: Crop = None) 
     [[[4, 5], [6, 7]]]
     """
     paths = [Path(fn) for fn in files]
-    if len(paths) == 1 and _extension(paths[0]) in _known and paths[0].is_file():
+    if len(paths) == 1 and _extension(paths[0]) in _readable and paths[0].is_file():
         return _read_file(paths[0], group, crop)
     if len(paths) == 1:
-        paths = _images_in(paths[0])
+        paths = images_in(paths[0])
     if not paths:
         raise FileError("read_image_stack needs the name of at least one file.")
-    kinds = sorted({_extension(path) for path in paths})
-    if len(kinds) > 1 or kinds[0] in _hdf5:
-        raise FileError(
-            f"a series must be all PNG or all TIFF; got {', '.join(kinds)} in {paths[0].parent}. Name the "
-            "files to read, or a pattern such as 'planes/*.png'; HDF5 files are read one by one."
-        )
-    return _read_series(paths, crop)
+    series = Series(paths)
+    return series[crop_box(crop, len(series.shape))]
 
 
 def write_image_stack(vol: ArrayLike, fn: FileName, group: str = "stack") -> None:
@@ -106,7 +104,7 @@ def write_image_stack(vol: ArrayLike, fn: FileName, group: str = "stack") -> Non
     ...     read_image_stack(f"{folder}/labels.tif").shape
     (2, 3, 4)
     """
-    path, kind = Path(fn), _extension(Path(fn))
+    path, kind = Path(fn), _extension(Path(fn), _known)
     if kind in _hdf5:
         return write_h5_stack(vol, path, group)
     planes = np.asarray(vol)
@@ -120,23 +118,23 @@ def write_image_stack(vol: ArrayLike, fn: FileName, group: str = "stack") -> Non
     if planes.dtype == bool:
         planes = planes.astype(np.uint8)
     if kind == ".png":
-        planes = _fit_for_png(planes)
+        planes = fit_for_png(planes)
     n_channels = planes.shape[-1] if planes.ndim == 4 else 1
     is_series = _number.search(path.name) or (kind == ".png" and planes.ndim > 2)
     if not is_series or planes.ndim == 2:
         planes = planes[np.newaxis]
     names = _series(path, len(planes)) if is_series else [path]
-    write = _write_png if kind == ".png" else _write_tiff
     with ExitStack() as all_or_none:
         for name, plane in zip(names, planes, strict=True):
-            write(plane, all_or_none.enter_context(replacing(name)), n_channels)
+            new = all_or_none.enter_context(replacing(name))
+            write_png(plane, new) if kind == ".png" else _write_tiff(plane, new, n_channels)
     return None
 
 
-def _extension(path: Path) -> str:
+def _extension(path: Path, known: Set[str] = _readable) -> str:
     kind = path.suffix.lower()
-    if kind not in _known and not path.is_dir():
-        raise FileError(f"the extension of {path} must say its format: one of {', '.join(sorted(_known))}.")
+    if kind not in known and not path.is_dir():
+        raise FileError(f"the extension of {path} must say its format: one of {', '.join(sorted(known))}.")
     return kind
 
 
@@ -145,12 +143,12 @@ def _natural(path: Path) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def _images_in(path: Path) -> list[Path]:
+def images_in(path: Path) -> list[Path]:
     """Return the images in a folder, or those that match a pattern, in natural order."""
     if path.is_dir():
-        found = [item for item in path.iterdir() if item.suffix.lower() in _known and not item.name.startswith(".")]
+        found = [item for item in path.iterdir() if item.suffix.lower() in _readable and not item.name.startswith(".")]
         if not found:
-            raise FileError(f"folder {path} holds no images ({', '.join(sorted(_known))}).")
+            raise FileError(f"folder {path} holds no images ({', '.join(sorted(_readable))}).")
     elif glob.has_magic(str(path)):
         found = [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207  # a pattern may be absolute
         if not found:
@@ -163,30 +161,43 @@ def _images_in(path: Path) -> list[Path]:
 def _read_file(path: Path, group: str, crop: Crop) -> Array:
     if _extension(path) in _hdf5:
         return read_h5_stack(path, group, crop)
-    vol = _read_image(path)
+    vol = read_image(path)
     return vol[crop_box(crop, vol.ndim)]
 
 
-def _read_series(paths: list[Path], crop: Crop) -> Array:
-    first = _read_image(paths[0])
-    box = crop_box(crop, first.ndim + 1)
-    chosen = paths[box[0]]
-    vol = np.empty((len(chosen), *first[box[1:]].shape), first.dtype)
-    for path, plane in zip(chosen, vol, strict=True):
-        image = _read_image(path)
-        if (image.shape, image.dtype) != (first.shape, first.dtype):
+class Series:
+    """Images that are the planes of a volume, each read when it is asked for."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        kinds = sorted({_extension(path).replace("jpeg", "jpg").replace("tiff", "tif") for path in paths})
+        if len(kinds) > 1 or kinds[0] in _hdf5:
             raise FileError(
-                f"{path} has shape {image.shape} and dtype {image.dtype}, but {paths[0]} has {first.shape} "
-                f"and {first.dtype}; the planes of a series must be alike."
+                f"a series must be all PNG, all JPEG or all TIFF; got {', '.join(kinds)} in {paths[0].parent}. Name "
+                "the files to read, or a pattern such as 'planes/*.png'; HDF5 files are read one by one."
             )
-        plane[...] = image[box[1:]]
-    return vol
+        first = read_image(paths[0])
+        self.paths, self.shape, self.dtype = paths, (len(paths), *first.shape), first.dtype
+
+    def __getitem__(self, box: tuple[slice, ...]) -> Array:
+        images = [self._image(path)[box[1:]] for path in self.paths[box[0]]]
+        empty = np.empty(self.shape, self.dtype)[box] if not images else None
+        return np.stack(images) if empty is None else empty
+
+    def _image(self, path: Path) -> Array:
+        image = read_image(path)
+        if (image.shape, image.dtype) != (self.shape[1:], self.dtype):
+            raise FileError(
+                f"{path} has shape {image.shape} and dtype {image.dtype}, but {self.paths[0]} has {self.shape[1:]} "
+                f"and {self.dtype}; the planes of a series must be alike."
+            )
+        return image
 
 
-def _read_image(path: Path) -> Array:
+def read_image(path: Path) -> Array:
+    """Return an image of any of the formats."""
     existing_file(path)
     try:
-        return _read_png(path) if _extension(path) == ".png" else _read_tiff(path)
+        return _read_tiff(path) if _extension(path) in _tiff else _read_png(path)
     except FileError:
         raise
     except Exception as error:  # damaged files make the decoders fail in many ways
@@ -199,18 +210,22 @@ def _read_png(path: Path) -> Array:
 
 def _read_tiff(path: Path) -> Array:
     with tifffile.TiffFile(path) as tiff:
-        vol = np.asarray(tiff.asarray())
-        link = tiff.pages.next_page_offset
-        if link is not None:
-            # tifffile stops at a page that is not there; only the link to it tells.
-            tiff.filehandle.seek(link)
-            n_bytes = 8 if tiff.is_bigtiff else 4
-            if tiff.filehandle.read(n_bytes) != bytes(n_bytes):
-                raise FileError(f"{path} cannot be read: it ends before its last page.")
-    return vol
+        check_last_page(tiff, path)
+        return np.asarray(tiff.asarray())
 
 
-def _fit_for_png(vol: Array) -> Array:
+def check_last_page(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Raise if a file ends before its last page: tifffile stops there, and only the link to the page tells."""
+    len(tiff.pages)  # finds them all
+    link = tiff.pages.next_page_offset
+    if link is not None:
+        tiff.filehandle.seek(link)
+        n_bytes = 8 if tiff.is_bigtiff else 4
+        if tiff.filehandle.read(n_bytes) != bytes(n_bytes):
+            raise FileError(f"{path} cannot be read: it ends before its last page.")
+
+
+def fit_for_png(vol: Array) -> Array:
     """Return whole numbers in the smaller of 8 and 16 bits that holds them; those dtypes stay as they are."""
     instead = "Write TIFF (.tif) or HDF5 (.h5) instead."
     if vol.dtype.kind not in "ui":
@@ -225,12 +240,18 @@ def _fit_for_png(vol: Array) -> Array:
     return vol
 
 
+def numbered(path: Path, n_planes: int) -> list[str]:
+    """Return the names of the files of a series, whose name has a number such as %04d."""
+    before, after = _number.split(path.name, maxsplit=1)
+    place = _number.findall(path.name)[0]
+    return [before + place % plane + after for plane in range(n_planes)]
+
+
 def _series(path: Path, n_planes: int) -> list[Path]:
     """Return the names of the files of a series, after checking that they will be all of it."""
     pattern = path.name if _number.search(path.name) else f"{path.stem}-%04d{path.suffix}"
+    names = [path.with_name(name) for name in numbered(Path(pattern), n_planes)]
     before, after = _number.split(pattern, maxsplit=1)
-    place = _number.findall(pattern)[0]
-    names = [path.with_name(before + place % plane + after) for plane in range(n_planes)]
     is_plane: Callable[[str], object] = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}").fullmatch
     there: Iterable[Path] = path.parent.iterdir() if path.parent.is_dir() else ()
     others = [item for item in there if is_plane(item.name) and item not in names]
@@ -242,8 +263,12 @@ def _series(path: Path, n_planes: int) -> list[Path]:
     return names
 
 
-def _write_png(plane: Array, new: Path, _n_channels: int) -> None:
-    imageio.v3.imwrite(new, plane, plugin="pillow", extension=".png")
+def write_png(plane: Array, new: Path, about: str = "") -> None:
+    """Write an image, and text beside it."""
+    text = PngInfo()
+    if about:
+        text.add_text("gala", about)
+    imageio.v3.imwrite(new, plane, plugin="pillow", extension=".png", pnginfo=text)
 
 
 def _write_tiff(vol: Array, new: Path, n_channels: int) -> None:

@@ -1,1 +1,12 @@
-"""From images to segmentations: estimators that hold every step."""
+"""From images to segmentations: an estimator that holds every step, and the recipe that it learns by."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "cuts": ["cut_labels"],
+        "recipe": ["DECISIONS", "FEATURE_MAPS", "Learned", "Recipe", "VolumeGraph"],
+        "segmenter": ["Segmenter"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gala.errors import SettingError, ShapeError
 from gala.evaluate import (
     CONVENTIONS,
     Comparison,
+    RunLengths,
     blame,
     breakdown,
     compare,
@@ -21,6 +23,8 @@ from gala.evaluate import (
     false_merges,
     false_splits,
 )
+from gala.evaluate.records import as_table
+from gala.evaluate.skeletons import KINDS
 from gala.graph.labels import as_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.voxels import map_labels
@@ -29,7 +33,15 @@ from gala.viz.objects import WorstObject, draw_worst_objects
 from gala.viz.report import Cell, Picture, Report, Table
 
 _n_listed, _n_drawn, _n_partners = 25, 3, 5  # merges and objects in tables; objects of each kind; partners of each
-_with_best = ("vi", "adapted_rand_error", "rand_index", "adj_rand_index", "fm_index", "edit_distance")
+_with_best = ("vi", "adapted_rand_error", "rand_index", "adj_rand_index", "fm_index", "edit_distance", "erl")
+_run_facts = {
+    "expected run length": "erl",
+    "largest possible": "max_erl",
+    "normalised run length": "normalised",
+    "nodes outside": "n_outside",
+}
+
+_of_sides = {"segment": "segment", "voxels": "size", "object": "object"}
 
 _metrics_note = (
     "Tools give different numbers under the same name. Each column has what that tool would say of these volumes, and "
@@ -57,6 +69,15 @@ _worst_note = (
     "A colour means the same in the truth and in the segmentation: a segment has that of the true object it overlaps "
     "most. What is not the object is faded."
 )
+_erl_note = (
+    "The merges of the tree, up to the threshold, that took most from the expected run length, below 0 in the unit of "
+    "the skeletons; the length after them is that of the whole cut."
+)
+_runs_note = (
+    "The length of each skeleton in correct edges, in those that mergers cover, that go from segment to segment, "
+    "that have no segment, and that leave the volume. The one that loses most comes first."
+)
+_places_note = "Where it happens, in the unit of the skeletons."
 _bits_note = "Bits are what one adds to the VI; beside each partner is the number of voxels that both share."
 
 
@@ -69,6 +90,7 @@ def evaluation_report(
     image: ArrayLike | None = None,
     spacing: Sequence[float] | None = None,
     tolerance: float | None = None,
+    runs: RunLengths | None = None,
     title: str = "Evaluation",
 ) -> Report:
     """Report on a segmentation, or on superpixels and the tree of their merges.
@@ -89,6 +111,8 @@ def evaluation_report(
         Size of a voxel along each axis, in physical units.
     tolerance : float, optional
         How far apart boundaries may lie and still agree, in these units. By default they are not compared.
+    runs : RunLengths, optional
+        ``run_lengths(skeletons, seg, ...)``, to report on skeletons too; with a tree, those in the superpixels.
     title : str, optional
         Of the report.
 
@@ -97,6 +121,7 @@ def evaluation_report(
     report : Report
         Tables: metrics by the conventions of several tools, voxels that each ignores, and why they differ; worst
         segments and true objects. With a tree: best thresholds, the breakdown of the error, and the worst merges.
+        With skeletons: run lengths, splits and merges. Pages list the worst; JSON has all, and the whole curve.
         Pictures: worst objects in place, in 2 or 3 dimensions; with a tree: VI along it, the breakdown, and, if
         priorities are from 0 to 1, their reliability.
 
@@ -126,12 +151,18 @@ def evaluation_report(
         segments = labels
     else:
         leaf_labels = _leaf_labels(labels, tree)
-        along = _along_tree(tree, labels, objects, leaf_labels, check_threshold(threshold))
+        along = _along_tree(tree, labels, objects, leaf_labels, check_threshold(threshold), runs)
         segments = _cut(labels, leaf_labels, tree, threshold)
+        if runs is not None:
+            at = runs.node_labels
+            runs = runs.among(at._replace(labels=_cut(at.labels, leaf_labels, tree, threshold)))
         facts |= {"superpixels": tree.n_leaves, "merges in the tree": tree.n_merges, "threshold": threshold}
     table = contingency_table(segments, objects, norm=False)
     o = table.overlaps
     facts |= {"segments": int((o.seg_labels != 0).sum()), "true objects": int((o.truth_labels != 0).sum())}
+    if runs is not None:
+        facts |= {fact: getattr(runs, name) for fact, name in _run_facts.items()}
+        along += _skeletons(runs)
     both = (table, None) if tolerance is None else (segments, objects)  # boundaries need the volumes
     metrics, *conventions = _metrics(compare(*both, tolerance=tolerance, spacing=spacing))
     worst = [false_merges(table), false_splits(table)]
@@ -182,18 +213,25 @@ def _metrics(comparison: Comparison) -> list[Table]:
 
 
 def _along_tree(
-    tree: MergeTree, superpixels: Labels, truth: Labels, leaf_labels: Labels, threshold: float
+    tree: MergeTree,
+    superpixels: Labels,
+    truth: Labels,
+    leaf_labels: Labels,
+    threshold: float,
+    runs: RunLengths | None,
 ) -> list[Table | Picture]:
     """Return what a tree adds to a report."""
     table = contingency_table(superpixels, truth, norm=False)
-    found = curve(tree, table, labels=leaf_labels)
+    found = curve(tree, table, labels=leaf_labels, runs=runs)
     here = found.at(threshold)
-    best = [[name, *found.best(name), here[name]] for name in _with_best]
+    best = [[name, *found.best(name), here[name]] for name in _with_best if name in here]
     parts = breakdown(tree, table, threshold=threshold, labels=leaf_labels)
     steps = {"superpixels": parts.superpixels, "policy": parts.policy, "threshold": parts.threshold}
-    merges = blame(tree, superpixels, truth, labels=leaf_labels)
+    merges = blame(tree, superpixels, truth, labels=leaf_labels, runs=runs)
+    made = merges[merges["height"] <= threshold]
+    drawn = draw_curves({"tree": found}, chosen={"tree": threshold})
     return [
-        Picture("VI along the merge tree", _curve_note, draw_curves({"tree": found}, chosen={"tree": threshold})),
+        Picture("VI along the merge tree", _curve_note, drawn, "curve", found.to_table()),
         Table(
             "best_thresholds",
             "Best thresholds",
@@ -204,7 +242,8 @@ def _along_tree(
         Picture("What the error comes from", _breakdown_note, draw_breakdown({"tree": steps})),
         Table("breakdown", "The same in numbers", "", ["step", "bits"], [*steps.items(), ("total", parts.total)]),
         *_reliability(merges),
-        _worst_merges(merges[merges["height"] <= threshold]),
+        _worst_merges(made),
+        *([] if runs is None else [_merges_by_erl(made[np.argsort(made["erl"], kind="stable")])]),
     ]
 
 
@@ -216,18 +255,64 @@ def _reliability(merges: Array) -> list[Picture]:
         return []
     made = merges[known]
     found = reliability(made["priority"], made["object_a"] != made["object_b"])
-    return [Picture("Do priorities come true", _reliability_note, draw_reliability({"tree": found}))]
+    bins = as_table({name: getattr(found, name) for name in ("predicted", "observed", "counts")})
+    figure = draw_reliability({"tree": found})
+    return [Picture("Do priorities come true", _reliability_note, figure, "reliability", bins)]
 
 
 def _worst_merges(merges: Array) -> Table:
-    names = ["merge", "vi", "priority", "segment_a", "segment_b", "size_a", "size_b", "object_a", "object_b"]
-    rows = [
-        [*(merge[name].item() for name in names), ", ".join(f"{x:.0f}" for x in merge["place"])]
-        for merge in merges[:_n_listed]
-        if merge["vi"] > 0
+    shown = {
+        "merge": "merge",
+        "bits": "vi",
+        "priority": "priority",
+        **{f"{what} {side}": f"{name}_{side}" for what, name in _of_sides.items() for side in "ab"},
+        "place": "place",
+    }
+    costly = merges[merges["vi"] > 0]
+    return _table("worst_merges", "Worst merges", _merges_note, shown, costly, merges)
+
+
+def _merges_by_erl(merges: Array) -> Table:
+    shown = {name: name for name in ("merge", "erl", "erl_after", "priority", "segment_a", "segment_b", "place")}
+    costly = merges[merges["erl"] < 0]
+    return _table("worst_merges_by_erl", "Merges that cost most run length", _erl_note, shown, costly, merges)
+
+
+def _skeletons(runs: RunLengths) -> list[Table | Picture]:
+    """Return what skeletons add to a report."""
+    per_skeleton = runs.per_skeleton
+    lost = per_skeleton[np.argsort(per_skeleton["correct"] - per_skeleton["length"], kind="stable")]
+    tables = {
+        "run_lengths": ("Run lengths", _runs_note, lost, ("id", "length", "erl", *KINDS)),
+        "skeleton_splits": (
+            "Splits of skeletons",
+            _places_note,
+            runs.splits,
+            ("skeleton", "segment", "other_segment", "start", "stop"),
+        ),
+        "skeleton_merges": (
+            "Merges of skeletons",
+            _places_note,
+            runs.merges,
+            ("segment", "skeleton", "other_skeleton", "n_nodes", "n_other_nodes", "start", "stop"),
+        ),
+    }
+    return [
+        _table(key, title, note, {name: name for name in names}, rows, rows)
+        for key, (title, note, rows, names) in tables.items()
     ]
-    shown = ["merge", "bits", "priority", "segment a", "segment b", "voxels a", "voxels b", "object a", "object b"]
-    return Table("worst_merges", "Worst merges", _merges_note, [*shown, "place"], rows)
+
+
+def _table(key: str, title: str, note: str, shown: Mapping[str, str], rows: Array, full: Array) -> Table:
+    """Return the first of these rows, with a name for each column shown; JSON holds all of `full`."""
+    columns = [rows[name][:_n_listed].tolist() for name in shown.values()]
+    cells = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
+    return Table(key, title, note, [name.replace("_", " ") for name in shown], cells, full)
+
+
+def _cell(value: Any) -> Cell:
+    place: Cell = ", ".join(f"{x:.0f}" for x in value) if isinstance(value, list) else value
+    return place
 
 
 def _drawn(worst: Sequence[Array], segments: Labels, objects: Labels, image: ArrayLike | None) -> list[Picture]:
@@ -257,7 +342,7 @@ def _listed(worst: Sequence[Array]) -> list[Table]:
             more = f" and {len(own) - _n_partners} more" if len(own) > _n_partners else ""
             rows.append([label, own["bits"][0].item(), own["size"][0].item(), len(own), largest + more])
         columns = [name, "bits", "voxels", f"{partner}s", "largest"]
-        tables.append(Table(key, title, _bits_note, columns, rows))
+        tables.append(Table(key, title, _bits_note, columns, rows, found))
     return tables
 
 

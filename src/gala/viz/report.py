@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from io import BytesIO
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, tostring  # escapes whatever text it is given
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from gala._files import FileName, replacing
+from gala._files import FileName, json_value, replacing
+from gala._types import Array
+from gala.evaluate.records import json_rows, to_json
 
 Cell: TypeAlias = str | int | float | None
 
@@ -38,6 +38,8 @@ class Table:
         The names of its C columns.
     rows : sequence of sequence of str, int, float or None
         C cells each; None if there is no value.
+    full : structured array, optional
+        What JSON holds in place of the rows, if these are but some of it.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Table:
     note: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    full: Array | None = None
 
     def to_text(self) -> str:
         """Return the table in lines of text.
@@ -73,11 +76,17 @@ class Picture:
         What is above it on the page.
     figure : matplotlib.figure.Figure
         The figure.
+    key : str, optional
+        The name in JSON of what it shows.
+    full : structured array, optional
+        What it shows; without, JSON holds nothing of it.
     """
 
     title: str
     note: str
     figure: Figure
+    key: str = ""
+    full: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,15 @@ class Report:
     Examples
     --------
     >>> report = Report("One object", {"voxels": 10}, [Table("sizes", "Sizes", "", ["label"], [[1], [2]])])
-    >>> print(report.to_json(indent=None))
-    {"title": "One object", "facts": {"voxels": 10}, "sizes": [{"label": 1}, {"label": 2}]}
+    >>> print(report.to_json())
+    {
+    "title": "One object",
+    "facts": {"voxels": 10},
+    "sizes": [
+    {"label": 1},
+    {"label": 2}
+    ]
+    }
     """
 
     title: str
@@ -109,17 +125,20 @@ class Report:
         """The tables, in order."""
         return [part for part in self.parts if isinstance(part, Table)]
 
-    def to_json(self, *, indent: int | None = 1) -> str:
-        """Return title, facts and tables as JSON; a table is a list of rows, and a row names its columns.
+    def to_json(self) -> str:
+        """Return title, facts, tables and what pictures show as JSON, all rows of them; a row names its columns.
 
-        Infinite numbers are written as ``"inf"`` and ``"-inf"``, since JSON has none.
+        Infinite numbers are written as ``"inf"`` and ``"-inf"``, since JSON has none, and NaN as null.
         """
-        facts = {name: _plain(value) for name, value in self.facts.items()}
-        tables = {
-            table.key: [dict(zip(table.columns, map(_plain, row), strict=True)) for row in table.rows]
-            for table in self.tables
-        }
-        return json.dumps({"title": self.title, "facts": facts} | tables, indent=indent, allow_nan=False)
+        facts = {name: json_value(value) for name, value in self.facts.items()}
+        sections = {"title": json.dumps(self.title), "facts": json.dumps(facts, allow_nan=False)}
+        for part in self.parts:
+            if part.full is not None:
+                sections[part.key] = to_json(part.full)
+            elif isinstance(part, Table):
+                rows = (dict(zip(part.columns, map(json_value, row), strict=True)) for row in part.rows)
+                sections[part.key] = json_rows(rows)
+        return "{\n" + ",\n".join(f"{json.dumps(key)}: {text}" for key, text in sections.items()) + "\n}"
 
     def to_html(self) -> str:
         """Return one HTML page, pictures included, that loads nothing from anywhere."""
@@ -197,7 +216,7 @@ def _html_table(table: Table) -> Element:
     for row in table.rows:
         line = SubElement(body, "tr")
         for cell, numbers in zip(row, classes, strict=True):
-            exact = {"data-value": str(_plain(cell))} if _is_number(cell) else {}
+            exact = {"data-value": str(json_value(cell))} if _is_number(cell) else {}
             _add(line, "td", _shown(cell), **numbers, **exact)
     return frame
 
@@ -218,18 +237,12 @@ def _html_picture(picture: Picture) -> Element:
 
 
 def _is_number(cell: Cell) -> bool:
-    return cell is not None and not isinstance(cell, str)
-
-
-def _plain(value: Cell) -> Cell:
-    """Return a cell as JSON can hold it."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    return str(plain) if isinstance(plain, float) and not math.isfinite(plain) else plain
+    return json_value(cell) is not None and not isinstance(cell, str)
 
 
 def _shown(value: Cell) -> str:
     """Return a cell as a reader wants it: numbers that are not whole with four digits."""
-    plain = _plain(value)
+    plain = json_value(value)
     if plain is None:
         return "–"
     return f"{plain:.4g}" if isinstance(plain, float) else str(plain)

@@ -32,6 +32,11 @@ class Policy(Protocol):
     """What gives priorities to edges."""
 
     needs: Null  # a manager of the cache columns that it reads
+    linkage: str | None  # see CallablePolicy
+
+    @property
+    def reducible(self) -> bool:
+        """Whether two contacts joined never come before both of them."""
 
     def __call__(self, g: RunningGraph, edges: Array, /) -> Floats:
         """Return the priority of each pair of regions, shape (B, 2), as float64 of shape (B,)."""
@@ -44,6 +49,15 @@ class CallablePolicy:
     """A policy that can be called with a list of edges, or with two regions."""
 
     needs: Null = Null()
+    linkage: str | None = None  # "mean", "min" or "max", of some values of the contact; None if it is none of these
+
+    @property
+    def reducible(self) -> bool:
+        """Whether two contacts joined never come before both of them, so that any order of best pairs gives one tree.
+
+        Means, minima and maxima over the contact are; of the others nothing is promised.
+        """
+        return self.linkage is not None
 
     @overload
     def __call__(self, g: RunningGraph, edges: ArrayLike, /) -> Floats: ...

@@ -50,13 +50,13 @@ def _write_quantile(params: Floats, u: Floats, v: Floats, edge: Floats, out: Flo
 def _boundary_mean(channel: int = 0) -> RowPolicy:
     """Give the mean of a channel over the contact. Setting: channel."""
     needs = moments.Manager(nmoments=1, use_diff_features=False)
-    return RowPolicy("", _write_mean, needs, ("p0", f"p1[{channel_number(channel)}]"))
+    return RowPolicy("", _write_mean, needs, ("p0", f"p1[{channel_number(channel)}]"), linkage="mean")
 
 
 def _oriented_boundary_mean() -> RowPolicy:
     """Give the mean over the contact of the channel that the orientation map names for each voxel."""
     needs = moments.Manager(nmoments=1, use_diff_features=False, oriented=True)
-    return RowPolicy("", _write_mean, needs, ("oriented.p0", "oriented.p1"))
+    return RowPolicy("", _write_mean, needs, ("oriented.p0", "oriented.p1"), linkage="mean")
 
 
 def _boundary_mean_plus_sem(alpha: float = -6, channel: int = 0) -> RowPolicy:
@@ -79,12 +79,12 @@ def _boundary_sum(channel: int = 0) -> RowPolicy:
 
 def _boundary_min(channel: int = 0) -> RowPolicy:
     """Give the lowest value of a channel in the contact. Setting: channel."""
-    return RowPolicy("", _write_column, extrema.Manager(), (f"min[{channel_number(channel)}]",))
+    return RowPolicy("", _write_column, extrema.Manager(), (f"min[{channel_number(channel)}]",), linkage="min")
 
 
 def _boundary_max(channel: int = 0) -> RowPolicy:
     """Give the highest value of a channel in the contact. Setting: channel."""
-    return RowPolicy("", _write_column, extrema.Manager(), (f"max[{channel_number(channel)}]",))
+    return RowPolicy("", _write_column, extrema.Manager(), (f"max[{channel_number(channel)}]",), linkage="max")
 
 
 def boundary_quantile(

@@ -51,6 +51,7 @@ class RowPolicy(CallablePolicy):
         *,
         numbers: Numbers = (),
         after: Policy | None = None,
+        linkage: str | None = None,
     ) -> None:
         self.name = name
         self.kernel = kernel
@@ -59,6 +60,7 @@ class RowPolicy(CallablePolicy):
         self.columns = tuple(columns)
         self.numbers = numbers
         self.after = after
+        self.linkage = linkage
         self.make: Callable[..., RowPolicy] | None = None  # set by `adjustable`
 
     @overload

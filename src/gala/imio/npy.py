@@ -1,0 +1,48 @@
+"""NumPy files as lazy volumes. They hold nothing but the array: no axes, no voxel size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gala._files import existing_file, replacing
+from gala._types import Array
+from gala.errors import ImageError
+from gala.imio.files import Options, Place, refuse_dataset
+from gala.imio.volume import Box, Stored, Volume
+
+
+class Mapped:
+    """An array in a file of which slices are read into memory, where they stay when the file changes."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __getitem__(self, box: Box) -> Array:
+        return np.array(self.values[box])
+
+
+def open_stored(place: Place) -> Stored:
+    """Open an array without reading it."""
+    refuse_dataset(place)
+    path = existing_file(place.path)
+    try:
+        return Stored(Mapped(np.load(path, mmap_mode="r", allow_pickle=False)), "npy")
+    except ValueError:  # also if there is nothing to map
+        values = np.load(path, allow_pickle=False)
+        return Stored(values, "npy")
+
+
+def write_volume(place: Place, volume: Volume, options: Options) -> None:
+    """Write an array, slab by slab."""
+    refuse_dataset(place)
+    if options.compression not in ("default", "none"):
+        raise ImageError(f"NPY is never compressed; got compression={options.compression!r}.")
+    header = {"descr": np.lib.format.dtype_to_descr(volume.dtype), "fortran_order": False, "shape": volume.shape}
+    # A map would be shorter, and kill the interpreter when the disk is full.
+    with replacing(place.path) as new, new.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for slab in volume.slabs():
+            slab.tofile(stream)

@@ -1,0 +1,106 @@
+"""PNG and JPEG images, one or a series of them, and series of TIFF, as lazy volumes.
+
+What gala knows of a volume is in the text of each PNG, or the comment of each JPEG, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v3
+import numpy as np
+
+from gala._files import existing_file, replacing, replacing_folder
+from gala._types import Array
+from gala.errors import FileError, ImageError
+from gala.imio.axes import Axes, axis_names
+from gala.imio.files import Options, Place, refuse_dataset
+from gala.imio.stacks import Series, fit_for_png, images_in, numbered, read_image, write_png
+from gala.imio.volume import Stored, Volume
+
+
+def open_stored(place: Place) -> Stored:
+    """Open an image, or a series of them, each read when it is asked for."""
+    refuse_dataset(place)
+    if place.path.is_file():
+        image = read_image(existing_file(place.path))
+        return _stored(image, place.path, None, image.ndim, "")
+    series = Series(images_in(place.path))
+    return _stored(series, series.paths[0], (1, *series.shape[1:]), len(series.shape) - 1, "series of ")
+
+
+def _stored(values: Any, first: Path, chunks: tuple[int, ...] | None, n_inner: int, how: str) -> Stored:
+    about = _about(first)
+    axes: Axes | None = None
+    if n_inner in (2, 3):
+        axes = axis_names(("z" if how else "") + "yxc"[:n_inner])
+    kind = {".jpg": "jpeg", ".tif": "tiff"}.get(first.suffix.lower(), first.suffix.lower()[1:])
+    spacing = about.pop("spacing", None)
+    return Stored(values, how + kind, axes, spacing, about.pop("unit", None), about, chunks)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return {}
+    found = imageio.v3.immeta(path, plugin="pillow")
+    text = found.get("gala", found.get("comment", b""))
+    try:
+        about = json.loads(text)
+        return dict(about["gala"]) if "gala" in about else {}
+    except (ValueError, TypeError):  # somebody else's comment
+        return {}
+
+
+def write_volume(place: Place, volume: Volume, options: Options) -> None:
+    """Write an image, or a series of them to a folder of their own."""
+    refuse_dataset(place)
+    if options.compression != "default":
+        raise ImageError(f"PNG and JPEG have one compression; got compression={options.compression!r}.")
+    n_inner = 2 + (volume.axes[-1] == "channel")
+    if not n_inner <= volume.ndim <= n_inner + 1 or volume.size == 0:
+        raise ImageError(f"{options.format} holds images of rows and columns; got axes {volume.axes}, {volume.shape}.")
+    about: dict[str, Any] = dict(options.attributes)
+    if volume.spacing:
+        about |= {"spacing": volume.spacing} | ({"unit": volume.unit} if volume.unit else {})
+    write = _writer(volume, options, json.dumps({"gala": about}))
+    if volume.ndim == n_inner:
+        with replacing(place.path) as new:
+            write(volume[...], new)
+        return
+    names = numbered(place.path, len(volume)) if "%" in place.path.name else None
+    if names is None:
+        raise FileError(
+            f"{place.path} is the name of one image; {len(volume)} planes need a folder of their own, as in "
+            f"{place.path.with_suffix('') / '%04d'}{place.path.suffix}."
+        )
+    folder = place.path.parent
+    with replacing_folder(folder, lambda there: {item.name for item in there.iterdir()} <= set(names)) as new:
+        new.mkdir()
+        for i, name in enumerate(names):
+            write(volume[i], new / name)
+
+
+def _writer(volume: Volume, options: Options, about: str) -> Callable[[Array, Path], None]:
+    if options.format == "png":
+        dtype = _png_dtype(volume)
+        return lambda plane, new: write_png(plane.astype(dtype), new, about)
+    if volume.dtype != np.uint8 or options.kind == "labels" or (volume.axes[-1] == "channel" and volume.shape[-1] != 3):
+        raise ImageError(
+            f"JPEG holds images of 8 bits, with 3 channels or none, and no labels; got {volume.dtype} of shape "
+            f"{volume.shape}. Write PNG, TIFF or HDF5 instead."
+        )
+    return lambda plane, new: imageio.v3.imwrite(
+        new, plane, plugin="pillow", extension=".jpg", quality=95, comment=about.encode()
+    )
+
+
+def _png_dtype(volume: Volume) -> np.dtype[Any]:
+    """Return the smaller dtype of 8 and 16 bits that holds all values, after reading them if it takes that."""
+    if volume.dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        return fit_for_png(volume[:1] if volume.ndim > 2 else volume[...]).dtype
+    if volume.dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return np.result_type(*(fit_for_png(volume[box]).dtype for box in volume.blocks()))

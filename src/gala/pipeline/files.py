@@ -1,0 +1,130 @@
+"""A fitted segmenter in one file: arrays and JSON in a NumPy archive, none of which is ever executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gala._files import FileName, read_archive, write_archive
+from gala._types import Array
+from gala.classify.arrays import model_from_arrays, model_to_arrays
+from gala.classify.flat import FlatClassifier
+from gala.errors import ClassifierError, FileError
+from gala.features.base import Null
+from gala.features.io import create_fm
+from gala.features.program import output_names
+from gala.graph.caches import Channels, ImageKind
+from gala.pipeline.recipe import DECISIONS, Learned
+
+FORMAT = 1
+_PREFIX = "model_"
+
+
+class Stored(NamedTuple):
+    """What a file holds."""
+
+    learned: Learned
+    threshold: float
+    ndim: int
+    n_channels_of: dict[str, int]  # of each image; the name of the main one is empty
+    parameters: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def write_segmenter(fn: FileName, stored: Stored) -> None:
+    """Write what was learned to `fn`, which only a complete file replaces.
+
+    Raises
+    ------
+    ClassifierError
+        If the classifier cannot be laid flat.
+    FileError
+        If the file cannot be written.
+    """
+    learned = stored.learned
+    if not isinstance(learned.classifier, FlatClassifier):
+        raise ClassifierError(
+            f"a segmenter is saved with its classifier laid flat, which {type(learned.classifier).__name__} cannot be; "
+            "see gala.classify.lay_flat for those that can."
+        )
+    settings = stored._asdict() | {
+        "learned": {
+            "features": learned.features.write_fm(),
+            "decision": learned.decision,
+            "rescore": learned.rescore,
+            "threshold": learned.threshold,
+            "provenance": learned.provenance,
+        }
+    }
+    arrays = {_PREFIX + name: array for name, array in model_to_arrays(learned.classifier.model).items()}
+    write_archive(fn, FORMAT, {"settings": np.array(json.dumps(settings)), **arrays})
+
+
+def read_segmenter(fn: FileName) -> Stored:
+    """Read what `write_segmenter` wrote.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, no segmenter, or from a newer version.
+    """
+    return read_archive(fn, "a segmenter", FORMAT, _from_arrays)
+
+
+def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
+    settings = json.loads(str(arrays["settings"]))
+    described = settings.pop("learned")
+    model = model_from_arrays({name.removeprefix(_PREFIX): arrays[name] for name in arrays if name.startswith(_PREFIX)})
+    if described["decision"] not in DECISIONS:
+        raise FileError(f"there is no decision named {described['decision']!r}")
+    features = create_fm(described.pop("features"))
+    stored = Stored(learned=Learned(features, FlatClassifier(model), **described), **settings)
+    n_features = len(output_names(features, _kind(stored)))
+    if n_features != model.shift.size:
+        raise FileError(f"its model is one of {model.shift.size} features, and there are {n_features}")
+    return stored
+
+
+def _kind(stored: Stored) -> ImageKind:
+    """Return the kind of the images, but for the size of their voxels."""
+    n, *others = stored.n_channels_of.values()
+    ends = np.cumsum([n, *others]).tolist()
+    names = [name for name in stored.n_channels_of if name]
+    extra = tuple((name, tuple(range(ends[i], ends[i + 1]))) for i, name in enumerate(names))
+    return ImageKind.unit(Channels(tuple(range(n)), extra=extra), stored.ndim)
+
+
+def json_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `parameters` that can be written as JSON; feature managers as their descriptions.
+
+    Examples
+    --------
+    >>> json_of({"spacing": (40, np.float64(4)), "recipe": object()})
+    {'spacing': [40, 4.0]}
+    """
+    plain = {name: _plain(value) for name, value in parameters.items()}
+    return {name: value for name, value in plain.items() if _is_json(value)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter with NumPy's numbers, tuples, mappings and feature managers as what JSON has for them."""
+    if isinstance(value, Null):
+        return value.write_fm()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

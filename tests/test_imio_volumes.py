@@ -1,0 +1,64 @@
+"""What is written to any format is read back: values, axes, voxel size and how the volume was made."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_array_equal
+
+from gala import imio
+
+few = settings(max_examples=25, deadline=None)
+integers = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"]
+anything = [*integers, "f2", "f4", "f8", "?"]
+units = st.sampled_from(["nm", "um", "mm", None])
+made = {"gala": "1", "parameters": {"threshold": 0.5, "names": ["a"]}, "inputs": {"a.h5": "00ff"}}
+
+# The name of a file, options, and the dtypes that it keeps.
+FORMATS = {
+    "hdf5": ("a.h5", {}, anything),
+    "hdf5 dataset": ("a.hdf::volumes/raw", {}, anything),
+    "zarr 3": ("a.zarr", {}, anything),
+    "zarr 2": ("a.zarr", {"format": "zarr2"}, anything),
+    "zarr dataset": ("a.zarr::volumes/raw", {"compression": "gzip"}, anything),
+    "ome-zarr 0.5": ("a.ome.zarr", {}, anything),
+    "ome-zarr 0.4": ("a.ome.zarr", {"format": "ome-zarr-0.4", "compression": "lz4"}, anything),
+    "ome-zarr label": ("a.ome.zarr::labels/cells", {"scales": 2, "kind": "labels"}, anything),
+    "tiff": ("a.tif", {}, [*integers, "f2", "f4", "f8"]),
+    "compressed tiff": ("a.tiff", {"compression": "zlib"}, [*integers, "f2", "f4", "f8"]),
+    "npy": ("a.npy", {}, anything),
+    "png": ("planes/%03d.png", {}, ["u1", "u2"]),
+}
+WITHOUT_METADATA = {"npy"}
+
+
+@st.composite
+def volumes(draw, dtypes, max_channels=3):
+    shape = draw(st.tuples(*[st.integers(1, 7)] * 3))
+    channels = draw(st.sampled_from([(), *[(n,) for n in range(2, max_channels + 1)]]))
+    values = draw(hnp.arrays(draw(st.sampled_from(dtypes)), shape + channels))
+    spacing = draw(st.tuples(*[st.floats(0.1, 1e3).map(lambda side: float(f"{side:.6g}"))] * 3))
+    return values, spacing
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@few
+@given(draw=st.data(), unit=units)
+def test_any_format__what_is_read_is_what_was_written(tmp_path_factory, name, draw, unit):
+    file, options, dtypes = FORMATS[name]
+    values, spacing = draw.draw(volumes(dtypes, max_channels=1 if name == "png" else 3))
+    if name in WITHOUT_METADATA:
+        spacing = unit = None
+    folder = tmp_path_factory.mktemp("volumes")
+    imio.write(folder / file, values, spacing=spacing, unit=unit, provenance=made, **options)
+    where = folder / ("planes" if name == "png" else file)
+    again = imio.read(where)
+    assert again.dtype == values.dtype
+    assert_array_equal(again, values)
+    again[...] = 0  # it is the caller's own
+    with imio.open(where) as volume:
+        assert volume.shape == values.shape
+        assert volume.axes == ("plane", "row", "column", "channel")[: values.ndim]
+        if name not in WITHOUT_METADATA:
+            assert volume.spacing == pytest.approx(spacing, rel=1e-12)
+            assert volume.unit == unit
+            assert volume.attributes["provenance"] == made
