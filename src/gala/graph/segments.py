@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from gala._types import ArrayLike, Labels
+from gala._types import ArrayLike, Bools, Labels
 from gala.errors import SettingError
 from gala.graph.labels import as_labels
 from gala.graph.tree import MergeTree
-from gala.graph.voxels import map_labels
+from gala.graph.voxels import map_labels, present_labels
 
 
-def leaf_labels(labels: ArrayLike, tree: MergeTree) -> Labels:
+def leaf_labels(
+    labels: ArrayLike, tree: MergeTree, *, mask: Bools | None = None, n_threads: int | None = None
+) -> Labels:
     """Return the label of each leaf of a tree, shape (N,).
 
     Parameters
@@ -20,6 +22,10 @@ def leaf_labels(labels: ArrayLike, tree: MergeTree) -> Labels:
         The label image that the tree merges. Label 0 may be background, which is no leaf.
     tree : MergeTree
         With N leaves, in order of their labels.
+    mask : array of bool, shape (M, ..., P), optional
+        The one that the tree was made with.
+    n_threads : int, optional
+        By default the environment variable GALA_NUM_THREADS, or else the number of cores.
 
     Raises
     ------
@@ -31,12 +37,13 @@ def leaf_labels(labels: ArrayLike, tree: MergeTree) -> Labels:
     >>> leaf_labels([[0, 7, 7, 9]], MergeTree.empty(2))
     array([7, 9])
     """
-    known: Labels = np.unique(as_labels(labels, "labels"))
-    found = known[1:] if len(known) == tree.n_leaves + 1 and known[0] == 0 else known
+    volume = as_labels(labels, "labels")
+    known = present_labels(volume, mask=mask, n_threads=n_threads).astype(volume.dtype)
+    found: Labels = known[1:] if len(known) == tree.n_leaves + 1 and known[0] == 0 else known
     if len(found) != tree.n_leaves:
         raise SettingError(
-            f"the tree merges {tree.n_leaves} superpixels, but the volume given for them has {len(known)} labels: "
-            "give the superpixels that the tree was made of, not a segmentation."
+            f"labels must be the superpixels that the tree merges, {tree.n_leaves} of them, with the mask they had; "
+            f"got {len(known)} labels. Give neither a segmentation nor the superpixels of another volume."
         )
     return found
 
@@ -46,6 +53,7 @@ def cut_labels(
     tree: MergeTree,
     threshold: float = np.inf,
     *,
+    mask: Bools | None = None,
     of_leaves: Labels | None = None,
     n_threads: int | None = None,
 ) -> Labels:
@@ -59,6 +67,8 @@ def cut_labels(
         Its leaves are the labels, in order.
     threshold : float, optional
         Where to cut. By default all merges are made.
+    mask : array of bool, shape (M, ..., P), optional
+        The one that the tree was made with; voxels that are False become 0.
     of_leaves : array of int, shape (N,), optional
         What `leaf_labels` returned for them; saves another pass over the labels.
     n_threads : int, optional
@@ -67,15 +77,21 @@ def cut_labels(
     Returns
     -------
     segmentation : array of the type of `labels`, shape (M, ..., P)
-        A segment is named by its lowest label.
+        A segment is named by its lowest label, so that it has one name at all thresholds where it is the same.
+
+    Raises
+    ------
+    SettingError
+        If the image has another number of labels than the tree has leaves, or the threshold is NaN.
 
     Examples
     --------
-    >>> cut_labels([[0, 7, 7, 9]], MergeTree(2, [[0, 1]], [0.4]), 0.5)
-    array([[0, 7, 7, 7]])
+    >>> tree = MergeTree(3, np.array([[0, 1], [2, 3]]), np.array([0.25, 0.5]))
+    >>> cut_labels([[0, 5, 5, 7, 9]], tree, 0.3)
+    array([[0, 5, 5, 5, 9]])
     """
     volume = as_labels(labels, "labels")
-    keys = leaf_labels(volume, tree) if of_leaves is None else of_leaves
+    keys = leaf_labels(volume, tree, mask=mask, n_threads=n_threads) if of_leaves is None else of_leaves
     values = keys[tree.cut(threshold)]
     background = None if keys.size and keys[0] == 0 else 0
-    return map_labels(volume, keys, values, background=background, n_threads=n_threads)
+    return map_labels(volume, keys, values, mask=mask, background=background, n_threads=n_threads)

@@ -19,7 +19,7 @@ from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
 from gala.features.base import Null
 from gala.graph.tree import MergeTree, check_threshold
-from gala.pipeline.cuts import cut_labels
+from gala.graph.segments import cut_labels
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
 from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many
 from gala.pipeline.recipe import Recipe
@@ -264,8 +264,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Returns
         -------
-        segmentation : array of uint32, shape (M, ..., P)
-            Segments are numbered from 1.
+        segmentation : array of int, shape (M, ..., P)
+            A segment is named by its lowest superpixel.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         tree, volume = self._tree(image, superpixels, extra, mask)
         assert volume.superpixels is not None  # the tree was made of them
         at = self.threshold_ if threshold is None else threshold
-        return cut_labels(tree, volume.superpixels, at, mask=volume.mask, n_threads=self.n_threads)
+        return cut_labels(volume.superpixels, tree, at, mask=volume.mask, n_threads=self.n_threads)
 
     def score(
         self,

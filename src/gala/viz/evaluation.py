@@ -26,8 +26,8 @@ from gala.evaluate import (
 from gala.evaluate.records import as_table
 from gala.evaluate.skeletons import KINDS
 from gala.graph.labels import as_labels
+from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree, check_threshold
-from gala.graph.voxels import map_labels
 from gala.viz.charts import draw_breakdown, draw_curves, draw_reliability
 from gala.viz.objects import WorstObject, draw_worst_objects
 from gala.viz.report import Cell, Picture, Report, Table
@@ -150,12 +150,12 @@ def evaluation_report(
     if tree is None:
         segments = labels
     else:
-        leaf_labels = _leaf_labels(labels, tree)
-        along = _along_tree(tree, labels, objects, leaf_labels, check_threshold(threshold), runs)
-        segments = _cut(labels, leaf_labels, tree, threshold)
+        names = leaf_labels(labels, tree)
+        along = _along_tree(tree, labels, objects, names, check_threshold(threshold), runs)
+        segments = cut_labels(labels, tree, threshold, of_leaves=names)
         if runs is not None:
             at = runs.node_labels
-            runs = runs.among(at._replace(labels=_cut(at.labels, leaf_labels, tree, threshold)))
+            runs = runs.among(at._replace(labels=cut_labels(at.labels, tree, threshold, of_leaves=names)))
         facts |= {"superpixels": tree.n_leaves, "merges in the tree": tree.n_merges, "threshold": threshold}
     table = contingency_table(segments, objects, norm=False)
     o = table.overlaps
@@ -168,26 +168,6 @@ def evaluation_report(
     worst = [false_merges(table), false_splits(table)]
     drawn = _drawn(worst, segments, objects, image)
     return Report(title, facts, [metrics, *along, *drawn, *_listed(worst), *conventions])
-
-
-def _leaf_labels(superpixels: Labels, tree: MergeTree) -> Labels:
-    """Return the label of each leaf, shape (N,)."""
-    known = np.unique(superpixels)
-    found = known[1:] if len(known) == tree.n_leaves + 1 and known[0] == 0 else known
-    if len(found) != tree.n_leaves:
-        raise SettingError(
-            f"with a tree, seg must hold the superpixels that it merges, {tree.n_leaves} of them; got {len(known)} "
-            "labels. To evaluate a segmentation made already, leave the tree out."
-        )
-    return found
-
-
-def _cut(superpixels: Labels, leaf_labels: Labels, tree: MergeTree, threshold: float) -> Labels:
-    """Return the segmentation, named by the lowest superpixel of each segment; what is no leaf is 0."""
-    keys, values = leaf_labels, leaf_labels[tree.cut(threshold)]
-    if superpixels.min() == 0 and leaf_labels[0] != 0:
-        keys, values = np.append(keys[:1] * 0, keys), np.append(values[:1] * 0, values)
-    return map_labels(superpixels, keys, values)
 
 
 def _metrics(comparison: Comparison) -> list[Table]:

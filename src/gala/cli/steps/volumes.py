@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from gala import imio
 from gala._types import Labels
 from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.labels import as_labels
 
-Lengths = tuple[float, ...]
+Lengths: TypeAlias = tuple[float, ...]
 
 
 def read_labels(name: str) -> Labels:
@@ -39,21 +40,20 @@ def common_spacing(given: Lengths | None, names: Sequence[str]) -> Lengths | Non
     return next(iter(known), None)
 
 
-def check_same_voxels(shapes: Mapping[str, tuple[int, ...]], ndim: int) -> None:
-    """Raise an error unless all volumes, channels aside, have one shape."""
-    first, expected = next((name, shape[:ndim]) for name, shape in shapes.items())
-    for name, shape in shapes.items():
-        if shape[:ndim] != expected:
-            raise ShapeError(f"{name} must have the shape of {first}, {expected}; got {shape[:ndim]}.")
-
-
-def shapes_of(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each volume, without reading it."""
-    shapes = {}
+def check_same_voxels(names: Sequence[str]) -> None:
+    """Raise an error unless all volumes have the shape of the first, which has no channels."""
+    expected: tuple[int, ...] | None = None
     for name in names:
         with imio.open(name) as volume:
-            shapes[name] = tuple(volume.shape)
-    return shapes
+            shape = tuple(volume.shape)
+        expected = shape if expected is None else expected
+        if shape[: len(expected)] != expected:
+            raise ShapeError(f"{name} must have the shape of {names[0]}, {expected}; got {shape}.")
+
+
+def read_maybe(name: str | None) -> Any:
+    """Read a volume if one is named."""
+    return None if name is None else imio.read(name)
 
 
 def name_outputs(out: str, thresholds: Sequence[float]) -> dict[float, str]:
@@ -74,19 +74,29 @@ def _split(path: str) -> tuple[str, str]:
     return path[: len(path) - len(extension)], extension
 
 
-def refuse_overwriting_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
-    """Raise an error if what is to be written is also read."""
+def beside(out: str, what: str, extension: str | None = None) -> str:
+    """Return the name of another file that goes with `out`.
+
+    Examples
+    --------
+    >>> beside("seg.ome.zarr", "superpixels"), beside("a/seg.h5::labels", "tree", ".npz")
+    ('seg-superpixels.ome.zarr', 'a/seg-tree.npz')
+    """
+    stem, own = _split(out.partition("::")[0])
+    return f"{stem}-{what}{own if extension is None else extension}"
+
+
+def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
+    """Raise an error if a file cannot be written: it is read too, or there is no folder for it."""
     read = {_file(name): name for name in inputs if name is not None}
     for name in outputs:
-        if name is not None and _file(name) in read:
-            raise FileError(f"{name} would be written over {read[_file(name)]}, which is read; give another name.")
-
-
-def check_can_write(names: Sequence[str | Path | None]) -> None:
-    """Raise an error if the folder of a file to write is missing."""
-    for name in names:
-        if name is not None and not _file(name).parent.is_dir():
-            raise FileError(f"{name} cannot be written: there is no folder {_file(name).parent}; make it first.")
+        if name is None:
+            continue
+        file = _file(name)
+        if file in read:
+            raise FileError(f"{name} would be written over {read[file]}, which is read; give another name.")
+        if not file.parent.is_dir():
+            raise FileError(f"{name} cannot be written: there is no folder {file.parent}; make it first.")
 
 
 def _file(name: str | Path) -> Path:

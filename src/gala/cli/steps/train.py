@@ -1,0 +1,64 @@
+"""The steps of `gala train`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gala import imio
+from gala.cli.steps.volumes import Lengths, check_outputs, check_same_voxels, common_spacing, read_labels
+from gala.cli.talk import step
+from gala.errors import SettingError
+from gala.pipeline import Segmenter
+
+
+def run(
+    model: Path,
+    *,
+    images: Sequence[str],
+    truths: Sequence[str],
+    superpixels: Sequence[str] = (),
+    threshold: str = "auto",
+    spacing: Lengths | None = None,
+    random_state: int = 0,
+    n_threads: int | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Learn from volumes, and write what was learned."""
+    for name, given in (("--truth", truths), ("--superpixels", superpixels)):
+        if len(given) != len(images) and (given or name == "--truth"):
+            raise SettingError(f"{name} must be given once for each --image, {len(images)} times; got {len(given)}.")
+    inputs = [*truths, *superpixels, *images]
+    lengths = common_spacing(spacing, inputs)
+    check_outputs([model], inputs)
+    for one in zip(truths, *([superpixels] if superpixels else []), images, strict=True):
+        check_same_voxels(one)
+    plan: dict[str, Any] = {"volumes": len(images), "file": str(model)}
+    segmenter = Segmenter(
+        threshold=_threshold(threshold),
+        spacing=lengths,
+        progress="bar" if sys.stderr.isatty() else None,
+        random_state=random_state,
+        n_threads=n_threads,
+    )
+    if dry_run:
+        return plan
+    with step("Reading"):
+        maps = [imio.read(name) for name in images]
+        labels = [[read_labels(name) for name in names] for names in (truths, superpixels)]
+    with step("Learning", sum(truth.size for truth in labels[0])):
+        segmenter.fit(maps, labels[0], labels[1] or None)
+    segmenter.save(model)
+    held_out = {} if segmenter.held_out_vi_ is None else {"held-out VI": segmenter.held_out_vi_}
+    return plan | {"threshold": segmenter.threshold_} | held_out
+
+
+def _threshold(given: str) -> str | float:
+    if given in ("auto", "held-out"):
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise SettingError(f"--threshold must be auto, held-out or a number; got {given!r}.") from None
