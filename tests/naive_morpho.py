@@ -107,3 +107,14 @@ def flooded(height, seeds, inside, connectivity, *, dams):
                 claim[there] = claim[here]
                 heapq.heappush(waiting, (max(flood, height[there]), next(turn), there))
     return labels
+
+
+def faces_between(labels, height):
+    """Return, for each pair of labels other than 0, the heights of the faces that they share."""
+    faces = {}
+    for here in np.ndindex(labels.shape):
+        for there in around(here, labels.shape, 1):
+            pair = labels[here], labels[there]
+            if 0 < pair[0] < pair[1]:
+                faces.setdefault(tuple(map(int, pair)), []).append(float(max(height[here], height[there])))
+    return faces
