@@ -14,7 +14,6 @@ from matplotlib.colors import to_hex
 from gala import MergeTree, imio
 from gala.classify import reliability
 from gala.cli import main
-from gala.cli.evaluate import read_volume
 from gala.datasets import synthetic
 from gala.errors import FileError, LabelError, SettingError, ShapeError
 from gala.evaluate import (
@@ -27,6 +26,7 @@ from gala.evaluate import (
     split_vi,
     to_json,
 )
+from gala.imio import read
 from gala.viz import (
     Picture,
     Report,
@@ -499,7 +499,7 @@ def test_evaluate__wrong_input_gets_a_sentence_and_no_files(arguments, code, wor
     assert sorted(folder.iterdir()) == before
 
 
-def test_read_volume__a_path_with_colons_is_a_path(folder):
+def test_read__a_path_with_colons_is_a_path(folder):
     imio.write_h5_stack(TRUTH, "a::b.h5")
-    np.testing.assert_array_equal(read_volume("a::b.h5"), TRUTH)
-    np.testing.assert_array_equal(read_volume(f"{folder}/a::b.h5::stack"), TRUTH)
+    np.testing.assert_array_equal(read("a::b.h5"), TRUTH)
+    np.testing.assert_array_equal(read(f"{folder}/a::b.h5::stack"), TRUTH)

@@ -33,11 +33,11 @@ _interrupted = 130  # as shells say of what Ctrl-C has ended
 class _Commands(click.Group):
     """Commands that are imported by name, and that answer wrong input with one sentence."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # as click calls it
         """Return the names of the commands, in the order of their use."""
         return list(_names)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # same
         """Import a command."""
         if cmd_name not in _names:
             return None

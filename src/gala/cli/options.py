@@ -5,17 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[F], F]
+Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 path = click.Path(path_type=Path)
 
 
-class Lengths(click.ParamType):
+class Lengths(click.ParamType[tuple[float, ...]]):
     """Positive numbers with commas between them."""
 
     name = "lengths"
@@ -32,37 +31,37 @@ class Lengths(click.ParamType):
         return numbers
 
 
-def spacing() -> Option[F]:
+def spacing() -> Option:
     """Take the size of a voxel, which is otherwise that in the files."""
     text = "Size of a voxel along each axis: 40,4,4. Default: what the files say, or 1."
     return click.option("--spacing", type=Lengths(), metavar="LENGTHS", help=text)
 
 
-def thresholds(text: str, *, default: tuple[float, ...] = (), required: bool = False) -> Option[F]:
+def thresholds(text: str, *, default: tuple[float, ...] = (), required: bool = False) -> Option:
     """Take where to cut, as often as is wanted."""
     names = ("-t", "--threshold", "thresholds")
     return click.option(*names, type=float, multiple=True, default=default, required=required, metavar="X", help=text)
 
 
-def threads() -> Option[F]:
+def threads() -> Option:
     """Take the number of threads."""
     text = "Threads. Default: GALA_NUM_THREADS, or every core. The result is the same for any number."
     return click.option("--threads", "n_threads", type=click.IntRange(min=1), metavar="N", help=text)
 
 
-def json() -> Option[F]:
+def json() -> Option:
     """Take where results go as JSON."""
     text = "Write what was found to this file as JSON; - prints it instead of the text."
     return click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help=text)
 
 
-def dry_run() -> Option[F]:
+def dry_run() -> Option:
     """Take whether to stop after the checks."""
     text = "Check everything, say what would be done, write nothing."
     return click.option("--dry-run", is_flag=True, help=text)
 
 
-def config() -> Option[F]:
+def config() -> Option:
     """Take options from a TOML file; those on the command line go first."""
     text = "Options from a TOML file, named as here, in a table [command] or at the top. Flags go first."
     return click.option(
@@ -91,13 +90,13 @@ def _of_command(ctx: click.Context, tables: Mapping[str, Any]) -> Mapping[str, A
 
 def _named(ctx: click.Context, table: Mapping[str, Any], fn: Path) -> dict[str, Any]:
     """Return values by the names that click gives to parameters."""
-    names = {}
+    names: dict[str, str] = {}
     for parameter in ctx.command.params:
-        if parameter.name is not None:
-            known = [option.lstrip("-") for option in parameter.opts] or [parameter.name]
-            names |= dict.fromkeys((*known, parameter.name), parameter.name)
+        flags = [flag.lstrip("-") for flag in parameter.opts if flag.startswith("--")]
+        for flag in flags or [parameter.human_readable_name.lower()]:
+            names[flag] = str(parameter.name)
     for key in table:
-        if key.replace("_", "-") not in names and key not in names:
-            listed = ", ".join(sorted({option for option in names if len(option) > 1}))
+        if key not in names:
+            listed = ", ".join(sorted(names.keys() - {"config"}))
             raise click.UsageError(f"{fn} has {key!r}, which is no option of {ctx.command_path!r}; there are {listed}.")
-    return {names.get(key, names.get(key.replace("_", "-"), key)): value for key, value in table.items()}
+    return {names[key]: value for key, value in table.items()}

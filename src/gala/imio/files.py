@@ -193,7 +193,7 @@ def write(
     See `open` and `read`.
     """
     place = Place.of(path)
-    chosen = _format_asked(place.path) if format is None else format
+    chosen = format_asked(place.path) if format is None else format
     if chosen not in _formats:
         raise SettingError(f"format must be one of {', '.join(_formats)}; got {format!r}.")
     volume = as_volume(array, axes=axes, spacing=spacing, unit=unit)
@@ -263,7 +263,7 @@ def _ending(path: Path) -> str | None:
     return found[0] if found else None
 
 
-def _format_asked(path: Path) -> str:
+def format_asked(path: Path) -> str:
     found = _ending(path)
     if found is None:
         ends = ", ".join(end for _, ends in _formats.values() for end in ends)
@@ -286,7 +286,7 @@ def _format_there(path: Path) -> str:
     if glob.has_magic(str(path)) and not path.exists():
         return "png"
     existing_file(path)
-    return _format_asked(path)
+    return format_asked(path)
 
 
 def refuse_dataset(place: Place) -> None:

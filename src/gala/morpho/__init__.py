@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pieces": ["relabel_connected", "relabel_from_one", "remove_small_connected_components"],
         "seeds": ["minimum_seeds", "multiscale_regular_seeds", "multiscale_seed_sequence", "refined_seeding"],
         "splits": ["manual_split", "split_exclusions"],
-        "superpixels": ["superpixels"],
+        "oversegmentation": ["superpixels"],
         "watersheds": ["compact_watershed", "watershed", "watershed_sequence"],
     },
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gala._types import ArrayLike, Labels
 from gala.engine.agglomerate import agglomerate
-
 from gala.engine.policy import (
     Policy,
     boundary_max,
@@ -32,7 +31,7 @@ _plain: dict[str, Policy] = {
 }
 _with_number: dict[str, Callable[[float], Policy]] = {
     "quantile": boundary_quantile,
-    "mean-sem": lambda alpha: boundary_mean_plus_sem(alpha),
+    "mean-sem": lambda alpha: boundary_mean_plus_sem(alpha=alpha),
 }
 POLICY_NAMES = (*_plain, *(f"{name}:NUMBER" for name in _with_number))
 
@@ -98,7 +97,8 @@ class HandMade:
         from gala.morpho import superpixels
 
         volume = given_volume(image, mask=mask)
-        return superpixels(volume.image[..., 0], spacing=self.spacing, mask=volume.mask)
+        labels: Labels = superpixels(volume.image[..., 0], spacing=self.spacing, mask=volume.mask)
+        return labels
 
     def merge_tree(self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None) -> MergeTree:
         """Return every segmentation of an image; see `Segmenter.merge_tree`."""

@@ -18,8 +18,8 @@ from gala.engine.agglomerate import agglomerate
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
 from gala.features.base import Null
-from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.segments import cut_labels
+from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
 from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many
 from gala.pipeline.recipe import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 
 from gala._types import Array, ArrayLike, Labels
 from gala.classify.calibration import reliability
-from gala.errors import SettingError, ShapeError
+from gala.errors import ShapeError
 from gala.evaluate import (
     CONVENTIONS,
     Comparison,

@@ -10,7 +10,7 @@ import click
 from gala.cli import options
 from gala.cli.talk import table, tell
 
-_each = {"multiple": True, "metavar": "VOLUME"}
+_each: dict[str, Any] = {"multiple": True, "metavar": "VOLUME"}
 
 
 @click.command()

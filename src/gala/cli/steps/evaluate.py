@@ -11,14 +11,14 @@ import numpy as np
 from gala import imio
 from gala._files import replacing
 from gala._types import Array
-from gala.errors import FileError, SettingError, ShapeError
+from gala.cli.steps.volumes import Lengths, common_spacing
+from gala.errors import ShapeError
 from gala.graph.labels import as_labels
 from gala.graph.tree import MergeTree
 from gala.viz.evaluation import evaluation_report
 from gala.viz.report import Report
 
 _printed = ("metrics", "best_thresholds", "breakdown")
-_hdf5 = (".h5", ".hdf5", ".hdf")
 
 
 def run(
@@ -28,17 +28,19 @@ def run(
     tree: Path | None = None,
     threshold: float | None = None,
     image: str | None = None,
-    spacing: str | None = None,
+    spacing: Lengths | None = None,
     tolerance: float | None = None,
     report: Path | None = None,
-    json: Path | None = None,
+    json_file: Path | None = None,
 ) -> str:
     """Compare two volumes, write the files that are asked for, both or none, and return tables of text."""
     names = {"segmentation": seg, "truth": truth} | ({} if image is None else {"image": image})
-    lengths = None if spacing is None else _lengths(spacing)
+    lengths = common_spacing(spacing, [*names.values()])
+    as_text = json_file != Path("-")
+    kept = (report, json_file if as_text else None)
     with ExitStack() as both:  # entered first, so that a wrong name is known at once
-        new_page, new_json = (None if fn is None else both.enter_context(replacing(fn)) for fn in (report, json))
-        volumes = {key: read_volume(name) for key, name in names.items()}
+        new_page, new_json = (None if fn is None else both.enter_context(replacing(fn)) for fn in kept)
+        volumes = {key: imio.read(name) for key, name in names.items()}
         for key in ("segmentation", "truth"):
             volumes[key] = as_labels(volumes[key], names[key])
         _check_shapes(volumes, names)
@@ -53,36 +55,11 @@ def run(
             title=f"{_short(seg)} against {_short(truth)}",
         )
         facts = names | ({} if tree is None else {"tree": str(tree)}) | dict(found.facts)
-        _write(replace(found, facts=facts), new_page, new_json)
+        found = replace(found, facts=facts)
+        _write(found, new_page, new_json)
+    if not as_text:
+        return found.to_json()
     return "\n\n".join(table.to_text() for table in found.tables if table.key in _printed)
-
-
-def read_volume(name: str) -> Array:
-    """Read a volume by name: a path, and in HDF5 the dataset after ``::`` (``"stack"`` if there is none).
-
-    Raises
-    ------
-    FileError
-        If there is no such volume, or a dataset is named in a file that has none.
-    """
-    path, mark, dataset = (name, "", "") if Path(name).exists() else name.rpartition("::")
-    volume: Array
-    if not mark:
-        volume = imio.read_image_stack(name)
-    elif path.lower().endswith(_hdf5):
-        volume = imio.read_h5_stack(path, dataset)
-    else:
-        raise FileError(f"{name} names a dataset after '::', but only HDF5 files ({', '.join(_hdf5)}) have them.")
-    return volume
-
-
-def _lengths(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingError(
-            f"--spacing must be lengths with commas between them, such as 40,4,4; got {text!r}."
-        ) from None
 
 
 def _check_shapes(volumes: dict[str, Array], names: dict[str, str]) -> None:

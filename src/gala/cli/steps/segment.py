@@ -42,7 +42,7 @@ class Cuts:
     ) -> list[dict[str, Any]]:
         """Write each, and return what there is to say of it."""
         of_leaves = leaf_labels(superpixels, tree, mask=mask, n_threads=self.n_threads)
-        options = {"of_leaves": of_leaves, "mask": mask, "n_threads": self.n_threads}
+        options: dict[str, Any] = {"of_leaves": of_leaves, "mask": mask, "n_threads": self.n_threads}
         found = []
         for threshold, fn in self.files.items():
             with step(f"Cutting at {threshold:g} and writing {fn}", superpixels.size):

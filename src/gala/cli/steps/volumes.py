@@ -10,6 +10,8 @@ from gala import imio
 from gala._types import Labels
 from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.labels import as_labels
+from gala.graph.volume import check_spacing
+from gala.imio.files import format_asked
 
 Lengths: TypeAlias = tuple[float, ...]
 
@@ -25,10 +27,11 @@ def common_spacing(given: Lengths | None, names: Sequence[str]) -> Lengths | Non
     Raises
     ------
     SettingError
-        If two files differ.
+        If two files differ, or what is given does not fit the first.
     """
     if given is not None:
-        return given
+        with imio.open(names[0]) as volume:
+            return check_spacing(given, sum(axis != "channel" for axis in volume.axes))
     known: dict[Lengths, str] = {}
     for name in names:
         with imio.open(name) as volume:
@@ -66,12 +69,13 @@ def name_outputs(out: str, thresholds: Sequence[float]) -> dict[float, str]:
 
 
 def _split(path: str) -> tuple[str, str]:
-    """Split a path before its extensions, such as ``.ome.zarr``."""
-    name = Path(path).name
-    head, *rest = name.split(".")
-    known = [part for part in rest if part.isalpha()]
-    extension = "".join(f".{part}" for part in known[-2:]) if known and name.endswith(".".join(known[-2:])) else ""
-    return path[: len(path) - len(extension)], extension
+    """Split a path before its extension, or its two if the last is zarr's: ``.ome.zarr``."""
+    stem, dot, last = path.rpartition(".")
+    if not dot or "/" in last:
+        return path, ""
+    if stem.endswith(".ome"):
+        return stem.removesuffix(".ome"), f".ome.{last}"
+    return stem, f".{last}"
 
 
 def beside(out: str, what: str, extension: str | None = None) -> str:
@@ -87,7 +91,10 @@ def beside(out: str, what: str, extension: str | None = None) -> str:
 
 
 def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
-    """Raise an error if a file cannot be written: it is read too, or there is no folder for it."""
+    """Raise an error if a file cannot be written: it is read too, or there is no folder for it.
+
+    Volumes are given as text, other files as paths.
+    """
     read = {_file(name): name for name in inputs if name is not None}
     for name in outputs:
         if name is None:
@@ -97,6 +104,8 @@ def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | P
             raise FileError(f"{name} would be written over {read[file]}, which is read; give another name.")
         if not file.parent.is_dir():
             raise FileError(f"{name} cannot be written: there is no folder {file.parent}; make it first.")
+        if isinstance(name, str):
+            format_asked(file)
 
 
 def _file(name: str | Path) -> Path:

@@ -12,10 +12,10 @@ from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.affinities import SLACK, Affinities, as_affinities, warn_if_inverted
 from gala.graph.volume import check_spacing
+from gala.morpho.basins import joined_basins, joined_fragments
 from gala.morpho.checks import as_heights, check_not_negative, fitting
 from gala.morpho.minima import regional_minima
 from gala.morpho.pieces import relabel_connected
-from gala.morpho.superpixels_basins import joined_basins, joined_fragments
 from gala.morpho.watersheds import compact_watershed, watershed
 
 # The settings that each method has besides those of all, and their defaults; lengths are in voxels.

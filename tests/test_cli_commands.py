@@ -1,0 +1,275 @@
+"""Commands from files to files: what they write, say, refuse and leave alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gala import MergeTree, Segmenter, agglomerate, build_graph, cut_labels, imio
+from gala.cli import main
+from gala.datasets import synthetic_pair
+from gala.engine.policy import boundary_mean
+from gala.morpho import superpixels
+from real import path_of
+
+SPACING = (30.0, 4.0, 4.0)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def good(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def volumes():
+    return synthetic_pair((10, 40, 40))
+
+
+@pytest.fixture(scope="module")
+def folder(volumes, tmp_path_factory):
+    """A folder with volumes in several formats, and a model."""
+    folder = tmp_path_factory.mktemp("volumes")
+    test, train = volumes["test"], volumes["train"]
+    imio.write(folder / "map.h5", test.p1, spacing=SPACING)
+    imio.write(folder / "sp.zarr", test.superpixels)
+    imio.write(folder / "truth.tif", test.truth)
+    imio.write(folder / "a.npy", train.p1)
+    imio.write(folder / "a-truth.h5", train.truth)
+    imio.write(folder / "a-sp.h5", train.superpixels)
+    Segmenter().fit(train.p1, train.truth, train.superpixels).save(folder / "model.npz")
+    return folder
+
+
+@pytest.fixture
+def inside(folder, tmp_path, monkeypatch):
+    """A new folder, which is the current one, with links to those volumes."""
+    for item in folder.iterdir():
+        (tmp_path / item.name).symlink_to(item)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_segment__is_what_the_library_gives_at_each_threshold(inside, volumes):
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6)
+    test = volumes["test"]
+    tree = agglomerate(build_graph(test.superpixels, test.p1, boundary_mean.needs, spacing=SPACING), boundary_mean)
+    for threshold in (0.3, 0.6):
+        expected = cut_labels(test.superpixels, tree, threshold)
+        np.testing.assert_array_equal(imio.read(f"seg-{threshold}.h5"), expected)
+    assert MergeTree.load("seg-tree.npz").priority.tobytes() == tree.priority.tobytes()
+
+
+def test_segment__keeps_the_size_of_a_voxel_and_says_how_it_was_made(inside):
+    good("segment", "map.h5", "seg.zarr", "--superpixels", "sp.zarr", "-t", 0.5)
+    with imio.open("seg.zarr") as volume:
+        assert volume.spacing == SPACING
+        made = volume.attributes["provenance"]
+    assert made["parameters"]["policy"] == "mean"
+    assert made["parameters"]["threshold"] == 0.5
+    assert set(made["inputs"]) == {"map.h5", "sp.zarr"}
+
+
+def test_segment__learned_is_what_the_model_predicts(inside, volumes):
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "--policy", "learned:model.npz")
+    model = Segmenter.load("model.npz").set_params(spacing=SPACING)
+    test = volumes["test"]
+    np.testing.assert_array_equal(imio.read("seg.h5"), model.predict(test.p1, test.superpixels))
+
+
+def test_segment__without_superpixels_makes_and_keeps_them(inside, volumes):
+    good("segment", "map.h5", "seg.h5", "-t", 0.5)
+    kept = imio.read("seg-superpixels.h5")
+    np.testing.assert_array_equal(kept, superpixels(volumes["test"].p1, spacing=SPACING))
+    good("cut", "seg-superpixels.h5", "seg-tree.npz", "again.h5", "-t", 0.5)
+    np.testing.assert_array_equal(imio.read("again.h5"), imio.read("seg.h5"))
+
+
+def test_cut__gives_what_segment_gave_at_that_threshold(inside):
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6, "--tree", "kept.npz")
+    good("cut", "sp.zarr", "kept.npz", "cut.ome.zarr", "-t", 0.3, "-t", 0.6)
+    for threshold in (0.3, 0.6):
+        np.testing.assert_array_equal(imio.read(f"cut-{threshold}.ome.zarr"), imio.read(f"seg-{threshold}.h5"))
+
+
+def test_segment__of_masked_voxels_is_0(inside, volumes):
+    mask = np.ones(volumes["test"].p1.shape, dtype=np.uint8)
+    mask[:, :8] = 0
+    imio.write("mask.npy", mask)
+    good("segment", "map.h5", "seg.h5", "--mask", "mask.npy", "-t", 0.5)
+    found = imio.read("seg.h5")
+    np.testing.assert_array_equal(found == 0, mask == 0)
+
+
+def test_superpixels__are_those_of_the_library(inside, volumes):
+    result = good("superpixels", "map.h5", "new.h5", "--method", "distance", "--min-size", 30, "--json", "-")
+    expected = superpixels(volumes["test"].p1, method="distance", min_size=30, spacing=SPACING)
+    np.testing.assert_array_equal(imio.read("new.h5"), expected)
+    assert json.loads(result.stdout)["superpixels"] == expected.max()
+
+
+def test_train__writes_the_segmenter_of_the_library(inside, volumes):
+    good("train", "new.npz", "--image", "a.npy", "--truth", "a-truth.h5", "--superpixels", "a-sp.h5")
+    test = volumes["test"]
+    found = Segmenter.load("new.npz").predict(test.p1, test.superpixels)
+    np.testing.assert_array_equal(found, Segmenter.load("model.npz").predict(test.p1, test.superpixels))
+
+
+def test_config__gives_what_flags_give(inside):
+    Path("gala.toml").write_text(
+        '[segment]\nimage = "map.h5"\nout = "b.h5"\nsuperpixels = "sp.zarr"\nthreshold = [0.3, 0.6]\n'
+        'policy = "quantile:0.75"\nspacing = [30, 4, 4]\n'
+    )
+    good("segment", "--config", "gala.toml")
+    flags = ("--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6, "--policy", "quantile:0.75", "--spacing", "30,4,4")
+    good("segment", "map.h5", "c.h5", *flags)
+    for threshold in (0.3, 0.6):
+        np.testing.assert_array_equal(imio.read(f"b-{threshold}.h5"), imio.read(f"c-{threshold}.h5"))
+
+
+def test_config__flags_go_first(inside):
+    Path("gala.toml").write_text("method = 'distance'\nmin-size = 30\n")
+    good("superpixels", "map.h5", "b.h5", "--config", "gala.toml", "--method", "watershed")
+    good("superpixels", "map.h5", "c.h5", "--min-size", 30)
+    np.testing.assert_array_equal(imio.read("b.h5"), imio.read("c.h5"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr"),
+        ("segment", "map.h5", "seg.h5", "--policy", "learned:model.npz"),
+        ("superpixels", "map.h5", "seg.h5"),
+        ("train", "new.npz", "--image", "a.npy", "--truth", "a-truth.h5"),
+    ],
+)
+def test_dry_run__says_what_would_be_written_and_writes_nothing(inside, arguments):
+    before = sorted(inside.iterdir())
+    result = good(*arguments, "--dry-run", "--json", "-")
+    assert "seg.h5" in result.stdout or "new.npz" in result.stdout
+    assert sorted(inside.iterdir()) == before
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("segment", "none.h5", "seg.h5"), 1, "none.h5"),
+        (("segment", "map.h5", "seg.xyz"), 1, "xyz"),
+        (("segment", "map.h5", "no/seg.h5"), 1, "there is no folder"),
+        (("segment", "map.h5", "map.h5"), 1, "would be written over"),
+        (("segment", "map.h5", "seg.h5", "--policy", "best"), 1, "policy must be one of mean"),
+        (("segment", "map.h5", "seg.h5", "--policy", "quantile:7"), 1, "from 0 to 1"),
+        (("segment", "map.h5", "seg.h5", "--policy", "learned:none.npz"), 1, "there is no file none.npz"),
+        (("segment", "map.h5", "seg.h5", "--policy", "learned:map.h5"), 1, "map.h5 does not hold"),
+        (("segment", "map.h5", "seg.h5", "--superpixels", "small.h5"), 1, "must have the shape of small.h5"),
+        (("segment", "map.h5", "seg.h5", "--spacing", "4,4"), 1, "spacing"),
+        (("segment", "map.h5", "seg.h5", "--spacing", "4,x"), 2, "such as 40,4,4"),
+        (("segment", "map.h5", "seg.h5", "--spacing", "4,0,4"), 2, "such as 40,4,4"),
+        (("segment", "map.h5", "seg.h5", "--config", "bad.toml"), 2, "which is no option of"),
+        (("segment", "map.h5", "seg.h5", "--config", "map.h5"), 2, "is not a TOML file"),
+        (("cut", "sp.zarr", "tree.npz", "seg.h5"), 2, "Missing option '-t'"),
+        (("cut", "sp.zarr", "tree.npz", "seg.h5", "-t", "0.5"), 1, "there is no file tree.npz"),
+        (("train", "m.npz", "--image", "a.npy", "--truth", "a-truth.h5", "--truth", "a-truth.h5"), 1, "1 times; got 2"),
+        (("train", "m.npz", "--image", "a.npy", "--truth", "a-truth.h5", "--threshold", "x"), 1, "auto, held-out"),
+        (("train", "m.npz", "--image", "a.npy"), 2, "Missing option '--truth'"),
+        (("superpixels", "map.h5", "seg.h5", "--method", "magic"), 2, "'magic' is not one of"),
+    ],
+)
+def test_wrong_input__gets_a_sentence_and_writes_nothing(inside, arguments, code, words, dry):
+    imio.write("small.h5", np.ones((2, 3, 4), dtype=np.int32))
+    Path("bad.toml").write_text("polcy = 'mean'\n")
+    before = sorted(inside.iterdir())
+    result = run(*arguments, *dry)
+    assert result.exit_code == code, result.output
+    assert words in result.stderr
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    assert sorted(inside.iterdir()) == before
+
+
+def test_cut__of_other_superpixels_says_so(inside):
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.5)
+    result = run("cut", "a-sp.h5", "seg-tree.npz", "new.h5", "-t", 0.5)
+    assert result.exit_code == 1
+    assert "superpixels that the tree merges" in result.stderr
+    assert not Path("new.h5").exists()
+
+
+def test_info__of_every_kind_of_file(inside):
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.5)
+    names = ("map.h5", "sp.zarr", "truth.tif", "a.npy", "seg-tree.npz", "model.npz")
+    found = json.loads(good("info", *names, "--json", "-").stdout)["files"]
+    assert [each["path"] for each in found] == list(names)
+    assert found[0]["spacing"] == list(SPACING)
+    assert found[1]["n_labels"] == found[4]["leaves"]
+    assert found[5]["holds"] == "model"
+    assert "merge tree" in good("info", "seg-tree.npz").stdout
+
+
+def test_evaluate__takes_any_format(inside):
+    printed = good("evaluate", "sp.zarr", "truth.tif").stdout
+    found = json.loads(good("evaluate", "sp.zarr", "truth.tif", "--json", "-").stdout)
+    assert "VI false splits" in printed
+    assert found["metrics"][0]["metric"] == "VI false merges"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion__is_a_script_for_the_shell(shell):
+    assert "_GALA_COMPLETE" in good("completion", shell).stdout
+
+
+def test_completion__completes_commands_and_options(inside):
+    environment = os.environ | {
+        "PYTHONPATH": ":".join(sys.path),
+        "_GALA_COMPLETE": "bash_complete",
+        "COMP_WORDS": "gala segment --pol",
+        "COMP_CWORD": "2",
+    }
+    code = "from gala.cli import main; main(prog_name='gala')"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "--policy" in done.stdout
+
+
+@pytest.mark.parametrize("name", main.list_commands(None))
+def test_help__of_every_command_is_a_page(name):
+    assert good(name, "--help").stdout.startswith("Usage: ")
+
+
+def test_interrupt__ends_with_130_and_leaves_nothing_unfinished(inside):
+    big = np.random.default_rng(0).random((60, 200, 200)).astype(np.float32)
+    imio.write("big.npy", big)
+    code = "from gala.cli import main; main(prog_name='gala')"
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", code, "segment", "big.npy", "seg.h5", "-t", "0.5"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        seen = ""
+        while "Making superpixels" not in seen:
+            seen += running.stderr.read(1)
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+    assert running.returncode == 130, rest
+    assert "Interrupted" in rest
+    assert not [item.name for item in inside.iterdir() if "seg" in item.name]
+
+
+def test_segment__of_the_real_volume_has_its_known_vi(tmp_path):
+    boundary, labels, truth = (path_of(f"test-{name}") for name in ("p1", "ws", "gt"))
+    arguments = (boundary, tmp_path / "seg.h5", "--superpixels", labels)
+    good("segment", *arguments, "-t", 0.8)
+    found = json.loads(good("evaluate", tmp_path / "seg.h5", truth, "--json", "-").stdout)
+    vi = {row["metric"]: row["gala"] for row in found["metrics"]}
+    assert vi["VI false merges"] == pytest.approx(0.219, abs=1e-3)
+    assert vi["VI false splits"] == pytest.approx(0.309, abs=1e-3)
