@@ -61,7 +61,8 @@ def inside(folder, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_segment__is_what_the_library_gives_at_each_threshold(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_segment__is_what_the_library_gives_at_each_threshold(volumes):
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6)
     test = volumes["test"]
     tree = agglomerate(build_graph(test.superpixels, test.p1, boundary_mean.needs, spacing=SPACING), boundary_mean)
@@ -71,7 +72,8 @@ def test_segment__is_what_the_library_gives_at_each_threshold(inside, volumes):
     assert MergeTree.load("seg-tree.npz").priority.tobytes() == tree.priority.tobytes()
 
 
-def test_segment__keeps_the_size_of_a_voxel_and_says_how_it_was_made(inside):
+@pytest.mark.usefixtures("inside")
+def test_segment__keeps_the_size_of_a_voxel_and_says_how_it_was_made():
     good("segment", "map.h5", "seg.zarr", "--superpixels", "sp.zarr", "-t", 0.5)
     with imio.open("seg.zarr") as volume:
         assert volume.spacing == SPACING
@@ -81,14 +83,16 @@ def test_segment__keeps_the_size_of_a_voxel_and_says_how_it_was_made(inside):
     assert set(made["inputs"]) == {"map.h5", "sp.zarr"}
 
 
-def test_segment__learned_is_what_the_model_predicts(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_segment__learned_is_what_the_model_predicts(volumes):
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "--policy", "learned:model.npz")
     model = Segmenter.load("model.npz").set_params(spacing=SPACING)
     test = volumes["test"]
     np.testing.assert_array_equal(imio.read("seg.h5"), model.predict(test.p1, test.superpixels))
 
 
-def test_segment__without_superpixels_makes_and_keeps_them(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_segment__without_superpixels_makes_and_keeps_them(volumes):
     good("segment", "map.h5", "seg.h5", "-t", 0.5)
     kept = imio.read("seg-superpixels.h5")
     np.testing.assert_array_equal(kept, superpixels(volumes["test"].p1, spacing=SPACING))
@@ -96,14 +100,16 @@ def test_segment__without_superpixels_makes_and_keeps_them(inside, volumes):
     np.testing.assert_array_equal(imio.read("again.h5"), imio.read("seg.h5"))
 
 
-def test_cut__gives_what_segment_gave_at_that_threshold(inside):
+@pytest.mark.usefixtures("inside")
+def test_cut__gives_what_segment_gave_at_that_threshold():
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6, "--tree", "kept.npz")
     good("cut", "sp.zarr", "kept.npz", "cut.ome.zarr", "-t", 0.3, "-t", 0.6)
     for threshold in (0.3, 0.6):
         np.testing.assert_array_equal(imio.read(f"cut-{threshold}.ome.zarr"), imio.read(f"seg-{threshold}.h5"))
 
 
-def test_segment__of_masked_voxels_is_0(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_segment__of_masked_voxels_is_0(volumes):
     mask = np.ones(volumes["test"].p1.shape, dtype=np.uint8)
     mask[:, :8] = 0
     imio.write("mask.npy", mask)
@@ -112,21 +118,24 @@ def test_segment__of_masked_voxels_is_0(inside, volumes):
     np.testing.assert_array_equal(found == 0, mask == 0)
 
 
-def test_superpixels__are_those_of_the_library(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_superpixels__are_those_of_the_library(volumes):
     result = good("superpixels", "map.h5", "new.h5", "--method", "distance", "--min-size", 30, "--json", "-")
     expected = superpixels(volumes["test"].p1, method="distance", min_size=30, spacing=SPACING)
     np.testing.assert_array_equal(imio.read("new.h5"), expected)
     assert json.loads(result.stdout)["superpixels"] == expected.max()
 
 
-def test_train__writes_the_segmenter_of_the_library(inside, volumes):
+@pytest.mark.usefixtures("inside")
+def test_train__writes_the_segmenter_of_the_library(volumes):
     good("train", "new.npz", "--image", "a.npy", "--truth", "a-truth.h5", "--superpixels", "a-sp.h5")
     test = volumes["test"]
     found = Segmenter.load("new.npz").predict(test.p1, test.superpixels)
     np.testing.assert_array_equal(found, Segmenter.load("model.npz").predict(test.p1, test.superpixels))
 
 
-def test_config__gives_what_flags_give(inside):
+@pytest.mark.usefixtures("inside")
+def test_config__gives_what_flags_give():
     Path("gala.toml").write_text(
         '[segment]\nimage = "map.h5"\nout = "b.h5"\nsuperpixels = "sp.zarr"\nthreshold = [0.3, 0.6]\n'
         'policy = "quantile:0.75"\nspacing = [30, 4, 4]\n'
@@ -138,7 +147,8 @@ def test_config__gives_what_flags_give(inside):
         np.testing.assert_array_equal(imio.read(f"b-{threshold}.h5"), imio.read(f"c-{threshold}.h5"))
 
 
-def test_config__flags_go_first(inside):
+@pytest.mark.usefixtures("inside")
+def test_config__flags_go_first():
     Path("gala.toml").write_text("method = 'distance'\nmin-size = 30\n")
     good("superpixels", "map.h5", "b.h5", "--config", "gala.toml", "--method", "watershed")
     good("superpixels", "map.h5", "c.h5", "--min-size", 30)
@@ -199,7 +209,8 @@ def test_wrong_input__gets_a_sentence_and_writes_nothing(inside, arguments, code
     assert sorted(inside.iterdir()) == before
 
 
-def test_cut__of_other_superpixels_says_so(inside):
+@pytest.mark.usefixtures("inside")
+def test_cut__of_other_superpixels_says_so():
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.5)
     result = run("cut", "a-sp.h5", "seg-tree.npz", "new.h5", "-t", 0.5)
     assert result.exit_code == 1
@@ -207,7 +218,8 @@ def test_cut__of_other_superpixels_says_so(inside):
     assert not Path("new.h5").exists()
 
 
-def test_info__of_every_kind_of_file(inside):
+@pytest.mark.usefixtures("inside")
+def test_info__of_every_kind_of_file():
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.5)
     names = ("map.h5", "sp.zarr", "truth.tif", "a.npy", "seg-tree.npz", "model.npz")
     found = json.loads(good("info", *names, "--json", "-").stdout)["files"]
@@ -218,7 +230,8 @@ def test_info__of_every_kind_of_file(inside):
     assert "merge tree" in good("info", "seg-tree.npz").stdout
 
 
-def test_evaluate__takes_any_format(inside):
+@pytest.mark.usefixtures("inside")
+def test_evaluate__takes_any_format():
     printed = good("evaluate", "sp.zarr", "truth.tif").stdout
     found = json.loads(good("evaluate", "sp.zarr", "truth.tif", "--json", "-").stdout)
     assert "VI false splits" in printed
@@ -230,7 +243,8 @@ def test_completion__is_a_script_for_the_shell(shell):
     assert "_GALA_COMPLETE" in good("completion", shell).stdout
 
 
-def test_completion__completes_commands_and_options(inside):
+@pytest.mark.usefixtures("inside")
+def test_completion__completes_commands_and_options():
     environment = os.environ | {
         "PYTHONPATH": ":".join(sys.path),
         "_GALA_COMPLETE": "bash_complete",

@@ -264,6 +264,7 @@ def _ending(path: Path) -> str | None:
 
 
 def format_asked(path: Path) -> str:
+    """Return the format that the name of a new file or folder says."""
     found = _ending(path)
     if found is None:
         ends = ", ".join(end for _, ends in _formats.values() for end in ends)
