@@ -26,6 +26,10 @@ FORMATS = {
     "tiff": ("a.tif", {}, [*integers, "f2", "f4", "f8"]),
     "compressed tiff": ("a.tiff", {"compression": "zlib"}, [*integers, "f2", "f4", "f8"]),
     "npy": ("a.npy", {}, anything),
+    "n5": ("a.n5", {}, [d for d in anything if d not in ("f2", "?")]),
+    "n5 dataset": ("a.n5::volumes/raw", {"compression": "gzip"}, integers),
+    "precomputed": ("a.precomputed", {"kind": "image"}, ["u1", "u2", "u4", "i1", "i2", "i4", "f4"]),
+    "precomputed labels": ("a.precomputed", {"kind": "labels"}, ["u1", "u2", "u4", "u8"]),
     "png": ("planes/%03d.png", {}, ["u1", "u2"]),
 }
 WITHOUT_METADATA = {"npy"}
@@ -45,6 +49,8 @@ def volumes(draw, dtypes, max_channels=3):
 @given(draw=st.data(), unit=units)
 def test_any_format__what_is_read_is_what_was_written(tmp_path_factory, name, draw, unit):
     file, options, dtypes = FORMATS[name]
+    if "n5" in name or "precomputed" in name:
+        pytest.importorskip("tensorstore", reason="N5 and precomputed need tensorstore")
     values, spacing = draw.draw(volumes(dtypes, max_channels=1 if name == "png" else 3))
     if name in WITHOUT_METADATA:
         spacing = unit = None

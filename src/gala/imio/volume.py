@@ -92,12 +92,12 @@ class Volume:
     @property
     def size(self) -> int:
         """Number of values."""
-        return int(math.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         """Number of bytes in memory."""
-        return self.size * self.dtype.itemsize
+        return int(self.size * self.dtype.itemsize)
 
     def __len__(self) -> int:
         return self.shape[0]
