@@ -21,7 +21,7 @@ FORMATS = {
     "zarr 2": ("a.zarr", {"format": "zarr2"}, anything),
     "zarr dataset": ("a.zarr::volumes/raw", {"compression": "gzip"}, anything),
     "ome-zarr 0.5": ("a.ome.zarr", {}, anything),
-    "ome-zarr 0.4": ("a.ome.zarr", {"format": "ome-zarr-0.4", "compression": "lz4"}, anything),
+    "ome-zarr 0.4": ("a.ome.zarr", {"format": "ome-zarr-0.4", "compression": "gzip"}, anything),
     "ome-zarr label": ("a.ome.zarr::labels/cells", {"scales": 2, "kind": "labels"}, anything),
     "tiff": ("a.tif", {}, [*integers, "f2", "f4", "f8"]),
     "compressed tiff": ("a.tiff", {"compression": "zlib"}, [*integers, "f2", "f4", "f8"]),

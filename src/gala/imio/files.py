@@ -171,13 +171,12 @@ def write(
         One of "hdf5", "zarr3", "zarr2", "ome-zarr-0.5", "ome-zarr-0.4", "tiff", "npy", "png", "jpeg", "n5" and
         "precomputed"; by default the end of the name says it.
     kind : {"image", "labels"}, optional
-        Labels are scaled down without inventing any, and compressed bit by bit; by default whole numbers of 32 bits
-        or more are labels.
+        Labels are scaled down without inventing any; by default whole numbers of 32 bits or more are labels.
     chunks : sequence of int, optional
         Shape of the blocks to store, as the axes of `array`; by default 64 along each of three spatial axes.
     compression : str, optional
-        "none", or the name of a compression that the format has: "gzip" or "lzf" for HDF5, "zstd", "lz4" or "gzip"
-        for zarr, "zlib" for TIFF.
+        "none", or the name of a compression that the format has: "gzip" or "lzf" for HDF5, "zstd" or "gzip" for zarr
+        and N5, "zlib" for TIFF, "jpeg" or "png" for images of 8 bits in precomputed volumes.
     scales : int, optional
         Number of scales of OME-Zarr and precomputed volumes; by default until a side is at most 128.
 

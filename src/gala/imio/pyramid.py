@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gala._files import interrupted_afterwards
 from gala._types import Array
 from gala.errors import SettingError
 from gala.imio.axes import Axes, spatial
@@ -19,7 +20,8 @@ _small = 128
 def fill(target: Any, volume: Volume, order: Sequence[int], chunks: Sequence[int]) -> None:
     """Write a volume, block by block of whole chunks, to `target`, whose axis i is axis ``order[i]`` of the volume."""
     for box in volume.blocks(volume.block_shape(chunks)):
-        target[tuple(box[i] for i in order)] = volume[box].transpose(order)
+        with interrupted_afterwards():
+            target[tuple(box[i] for i in order)] = volume[box].transpose(order)
 
 
 def halvings(volume: Volume, n_scales: int | None) -> list[tuple[int, ...]]:

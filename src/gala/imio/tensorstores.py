@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ def _tensorstore() -> Any:
     return tensorstore
 
 
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise what the disk said as what it is."""
+    try:
+        yield
+    except ValueError as error:
+        if "os_error_code" in str(error):
+            raise OSError(error) from error
+        raise
+
+
 class _Values:
     """An array of tensorstore, whose indices start at 0."""
 
@@ -49,11 +61,18 @@ class _Values:
     def __getitem__(self, box: Box) -> Array:
         return np.asarray(self.store[box].read().result())
 
+    def __setitem__(self, box: Box, block: Array) -> None:
+        with _disk_errors():
+            self.store[box] = block
+
 
 def _opened(driver: str, folder: Path, *, create: bool = False, **options: Any) -> Any:
     tensorstore = _tensorstore()
     there = {"driver": "file", "path": str(folder.absolute())}
-    return tensorstore.open({"driver": driver, "kvstore": there, **options}, open=not create, create=create).result()
+    with _disk_errors():
+        return tensorstore.open(
+            {"driver": driver, "kvstore": there, **options}, open=not create, create=create
+        ).result()
 
 
 def open_stored(place: Place) -> Stored:
@@ -199,15 +218,19 @@ def _write_n5(place: Place, volume: Volume, options: Options) -> None:
         store = _opened("n5", target, create=True, metadata=metadata)
         if place.dataset and not inside:
             (new / "attributes.json").write_text('{"n5":"2.0.0"}')
-        fill(store, volume, order, options.chunks)
+        fill(_Values(store), volume, order, options.chunks)
 
 
 def _n5_compression(name: str) -> dict[str, Any]:
-    if name == "none":
-        return {"type": "raw"}
-    if name in ("default", "zstd", "lz4"):
-        return {"type": "blosc", "cname": "zstd" if name == "default" else name, "clevel": 5, "shuffle": 2}
-    return {"type": name}
+    known: dict[str, dict[str, Any]] = {
+        "default": {"type": "gzip", "level": 1},  # which every reader of N5 knows
+        "gzip": {"type": "gzip"},
+        "none": {"type": "raw"},
+        "zstd": {"type": "zstd"},
+    }
+    if name not in known:
+        raise SettingError(f"compression of N5 must be 'gzip', 'zstd' or 'none'; got {name!r}.")
+    return known[name]
 
 
 def _is_n5_array(folder: Path) -> bool:
@@ -219,7 +242,9 @@ def _write_precomputed(place: Place, volume: Volume, options: Options) -> None:
         raise FileError(f"{place.path} holds one volume at several scales; leave '::{place.dataset}' out.")
     letters, order = _order(volume)
     if not letters.startswith("xyz") or "t" in letters:
-        raise ImageError(f"precomputed volumes have axes plane, row, column[, channel]; got {', '.join(volume.axes)}.")
+        raise ImageError(
+            f"precomputed holds volumes with axes plane, row, column[, channel]; got {', '.join(volume.axes)}."
+        )
     factors = halvings(volume, options.scales)
     level, last = volume, factors[0]
     with replacing_folder(place.path, lambda folder: "scales" in _json(folder / "info")) as new:
@@ -229,7 +254,7 @@ def _write_precomputed(place: Place, volume: Volume, options: Options) -> None:
                 level = coarser(level, [f // g for f, g in zip(factor, last, strict=True)], options.kind)
             nm = in_unit(scaled_spacing(volume, factor) or factor[:3], volume.unit or "nm", "nm")
             store = _create_scale(new, level, options, nm)
-            fill(store if "c" in letters else store[..., 0], level, order, options.chunks)
+            fill(_Values(store if "c" in letters else store[..., 0]), level, order, options.chunks)
             stored = Stored(_Values(store), "memory", axis_names("xyzc"), has_all_axes="c" not in letters)
             level, last = Volume(stored, str(new)), factor
         about = _json(new / "info")
