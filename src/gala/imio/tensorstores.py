@@ -269,13 +269,15 @@ def _write_precomputed(place: Place, volume: Volume, options: Options) -> None:
 
 def _create_scale(new: Path, level: Volume, options: Options, nm: tuple[float, ...]) -> Any:
     is_labels = options.kind == "labels" and level.dtype.kind == "u"
-    encoding = {"default": "raw", "none": "raw"}.get(options.compression, options.compression)
+    encodings = {"default": "raw", "none": "raw", "jpeg": "jpeg", "png": "png"}
+    if options.compression not in encodings:
+        raise SettingError(f"compression of precomputed must be 'jpeg', 'png' or 'none'; got {options.compression!r}.")
     scale: dict[str, Any] = {
         "size": level.shape[2::-1],
         "chunk_size": options.chunks[2::-1],
         "resolution": nm[::-1],
         "voxel_offset": [0, 0, 0],
-        "encoding": encoding,
+        "encoding": encodings[options.compression],
     }
     if is_labels and options.compression == "default" and level.dtype.itemsize >= 4:
         scale |= {"encoding": "compressed_segmentation", "compressed_segmentation_block_size": [8, 8, 8]}
