@@ -30,6 +30,7 @@ class Stored(NamedTuple):
     threshold: float
     ndim: int
     n_channels_of: dict[str, int]  # of each image; the name of the main one is empty
+    pixels: str | None  # what made the boundary maps, in words
     parameters: dict[str, Any]
     provenance: dict[str, Any]
 

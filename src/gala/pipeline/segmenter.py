@@ -158,7 +158,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         recipe = self._recipe()
         if self.threshold not in ("auto", "held-out"):
             check_threshold(self.threshold)  # type: ignore[arg-type]  # raises for other words
-        volumes, hashes = in_order(given_volumes(images, truths, superpixels, extra=extra, mask=mask))
+        volumes, hashes = in_order(given_volumes(self._maps(images), truths, superpixels, extra=extra, mask=mask))
         first = volumes[0]
         for volume in volumes[1:]:
             check_kind(volume, len(first.shape), first.n_channels_of, "all volumes must be alike:")
@@ -207,7 +207,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         -------
         superpixels : array of int, shape (M, ..., P)
         """
-        volume = self._with_superpixels(given_volume(image, mask=mask, ndim=getattr(self, "ndim_", None)))
+        volume = self._with_superpixels(given_volume(self._maps(image), mask=mask, ndim=getattr(self, "ndim_", None)))
         assert volume.superpixels is not None  # they were just made
         return volume.superpixels
 
@@ -236,7 +236,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         ShapeError
             If the image has other channels than those that were learned from.
         """
-        return self._tree(image, superpixels, extra, mask)[0]
+        return self._tree(self._one(image, superpixels, extra, mask))[0]
 
     def predict(
         self,
@@ -274,10 +274,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         sklearn.exceptions.NotFittedError
             If nothing was learned yet.
         """
-        tree, volume = self._tree(image, superpixels, extra, mask)
-        assert volume.superpixels is not None  # the tree was made of them
-        at = self.threshold_ if threshold is None else threshold
-        return cut_labels(tree, volume.superpixels, at, mask=volume.mask, n_threads=self.n_threads)
+        tree, volume = self._tree(self._one(image, superpixels, extra, mask))
+        return self._segment(tree, volume, self.threshold_ if threshold is None else threshold)
 
     def score(
         self,
@@ -302,27 +300,40 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         scores = []
-        for volume in given_volumes(images, truths, superpixels, extra=extra, mask=mask):
-            seg = self.predict(volume.image, volume.superpixels, extra=volume.extra, mask=volume.mask)
+        for volume in given_volumes(self._maps(images), truths, superpixels, extra=extra, mask=mask):
+            seg = self._segment(*self._tree(volume), self.threshold_)
             scores.append(np.mean([vi(seg, truth) for truth in volume.truths]))
         return -float(np.mean(scores))
 
-    def _tree(
+    def _one(
         self,
         image: ArrayLike,
         superpixels: ArrayLike | None,
         extra: Mapping[str, ArrayLike] | None,
         mask: ArrayLike | None,
-    ) -> tuple[MergeTree, Given]:
+    ) -> Given:
         check_is_fitted(self, msg=_NOT_FITTED)
         if is_many(image) or is_many(superpixels):
-            raise ShapeError("one image at a time, as an array; for a list of them call this for each.")
-        volume = given_volume(image, superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_)
+            raise ShapeError("predict takes one image at a time, as an array; call it for each of a list.")
+        return given_volume(self._maps(image), superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_)
+
+    def _maps(self, images: Any) -> Any:
+        """Return what `pixels` make of images, or else the images."""
+        if self.pixels is None:
+            return images
+        return [self.pixels.predict(each) for each in images] if is_many(images) else self.pixels.predict(images)
+
+    def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
+        """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
         check_kind(volume, self.ndim_, self.n_channels_of_, "image must have what the segmenter learned from,")
         volume = self._with_superpixels(volume)
         policy = self.learned_.policy
         graph = graph_of(volume, policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph
         return agglomerate(graph, policy, rescore=self.learned_.rescore, n_threads=self.n_threads), volume
+
+    def _segment(self, tree: MergeTree, volume: Given, threshold: float) -> Labels:
+        assert volume.superpixels is not None  # the tree was made of them
+        return cut_labels(tree, volume.superpixels, threshold, mask=volume.mask, n_threads=self.n_threads)
 
     def _with_superpixels(self, volume: Given) -> Given:
         if volume.superpixels is not None:
@@ -362,19 +373,22 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             self.threshold_,
             self.ndim_,
             self.n_channels_of_,
+            None if self.pixels is None else repr(self.pixels),
             json_of(self._lasting_params()),
             self.provenance_,
         )
         write_segmenter(fn, stored)
 
     @classmethod
-    def load(cls, fn: FileName) -> Self:
+    def load(cls, fn: FileName, *, pixels: Any = None) -> Self:
         """Read a segmenter that `save` wrote. Nothing in the file is ever executed.
 
         Parameters
         ----------
         fn : str or path
             The file.
+        pixels : object with ``predict(image)``, optional
+            What makes boundary maps, if it did when the segmenter learned.
 
         Returns
         -------
@@ -385,9 +399,15 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         ------
         FileError
             If the file is missing, damaged, no segmenter, or from a newer version.
+        SettingError
+            If `pixels` made its maps, and are not given.
         """
         stored = read_segmenter(fn)
-        segmenter = cls(**stored.parameters)
+        if stored.pixels is not None and pixels is None:
+            raise SettingError(
+                f"{fn} has learned from maps that pixels made; load it with pixels=, the same that it was: {stored.pixels}."
+            )
+        segmenter = cls(**stored.parameters, pixels=pixels)
         segmenter.learned_ = stored.learned
         segmenter.threshold_ = stored.threshold
         segmenter.held_out_vi_ = stored.provenance["held_out_vi"]
