@@ -26,8 +26,9 @@ from gala.errors import ClassifierError, FeatureError, LabelError, SettingError
 from gala.evaluate import vi
 from gala.features import default, moments
 from gala.pipeline import DECISIONS, FEATURE_MAPS, Recipe
+from gala.pipeline.graphs import graph_of
 from gala.pipeline.inputs import given_volume
-from gala.pipeline.training import Training, best_threshold, graph_of
+from gala.pipeline.training import Training, best_threshold
 
 few = settings(deadline=None, max_examples=15)
 bayes = Recipe(default.basic(), "naive bayes")

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gala import __version__
 from gala._files import FileName
-from gala._types import ArrayLike, Floats, Labels
+from gala._types import ArrayLike, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
@@ -21,9 +21,10 @@ from gala.features.base import Null
 from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.cuts import cut_labels
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
-from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many
+from gala.pipeline.graphs import graph_of, with_superpixels
+from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many, maps_of
 from gala.pipeline.recipe import Recipe
-from gala.pipeline.training import Progress, Training, graph_of, steps
+from gala.pipeline.training import Progress, Training, steps
 
 
 class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -158,7 +159,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         recipe = self._recipe()
         if self.threshold not in ("auto", "held-out"):
             check_threshold(self.threshold)  # type: ignore[arg-type]  # raises for other words
-        volumes, hashes = in_order(given_volumes(self._maps(images), truths, superpixels, extra=extra, mask=mask))
+        volumes, hashes = in_order(
+            given_volumes(maps_of(self.pixels, images), truths, superpixels, extra=extra, mask=mask)
+        )
         first = volumes[0]
         for volume in volumes[1:]:
             check_kind(volume, len(first.shape), first.n_channels_of, "all volumes must be alike:")
@@ -207,7 +210,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         -------
         superpixels : array of int, shape (M, ..., P)
         """
-        volume = self._with_superpixels(given_volume(self._maps(image), mask=mask, ndim=getattr(self, "ndim_", None)))
+        volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=getattr(self, "ndim_", None))
+        volume = self._with_superpixels(volume)
         assert volume.superpixels is not None  # they were just made
         return volume.superpixels
 
@@ -219,24 +223,16 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         extra: Mapping[str, ArrayLike] | None = None,
         mask: ArrayLike | None = None,
     ) -> MergeTree:
-        """Return every segmentation of an image: cut it, with `cut_labels`, at any threshold.
+        """Return every segmentation of an image: `cut_labels` cuts it at any threshold.
 
-        Parameters
-        ----------
-        image, superpixels, extra, mask
-            As for `predict`.
+        Parameters, and errors, are those of `predict`.
 
         Returns
         -------
         tree : MergeTree
             Its leaves are the superpixels, in the order of their labels.
-
-        Raises
-        ------
-        ShapeError
-            If the image has other channels than those that were learned from.
         """
-        return self._tree(self._one(image, superpixels, extra, mask))[0]
+        return self._tree(self._one(image, superpixels=superpixels, extra=extra, mask=mask))[0]
 
     def predict(
         self,
@@ -274,7 +270,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         sklearn.exceptions.NotFittedError
             If nothing was learned yet.
         """
-        tree, volume = self._tree(self._one(image, superpixels, extra, mask))
+        tree, volume = self._tree(self._one(image, superpixels=superpixels, extra=extra, mask=mask))
         return self._segment(tree, volume, self.threshold_ if threshold is None else threshold)
 
     def score(
@@ -300,28 +296,21 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         scores = []
-        for volume in given_volumes(self._maps(images), truths, superpixels, extra=extra, mask=mask):
+        for volume in given_volumes(maps_of(self.pixels, images), truths, superpixels, extra=extra, mask=mask):
             seg = self._segment(*self._tree(volume), self.threshold_)
             scores.append(np.mean([vi(seg, truth) for truth in volume.truths]))
         return -float(np.mean(scores))
 
-    def _one(
-        self,
-        image: ArrayLike,
-        superpixels: ArrayLike | None,
-        extra: Mapping[str, ArrayLike] | None,
-        mask: ArrayLike | None,
-    ) -> Given:
+    def _one(self, image: ArrayLike, **rest: Any) -> Given:
         check_is_fitted(self, msg=_NOT_FITTED)
-        if is_many(image) or is_many(superpixels):
+        if is_many(image):
             raise ShapeError("predict takes one image at a time, as an array; call it for each of a list.")
-        return given_volume(self._maps(image), superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_)
+        return given_volume(
+            maps_of(self.pixels, image), superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_
+        )
 
-    def _maps(self, images: Any) -> Any:
-        """Return what `pixels` make of images, or else the images."""
-        if self.pixels is None:
-            return images
-        return [self.pixels.predict(each) for each in images] if is_many(images) else self.pixels.predict(images)
+    def _with_superpixels(self, volume: Given) -> Given:
+        return with_superpixels(volume, spacing=self.spacing, options=self.superpixel_options)
 
     def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
         """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
@@ -334,15 +323,6 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
     def _segment(self, tree: MergeTree, volume: Given, threshold: float) -> Labels:
         assert volume.superpixels is not None  # the tree was made of them
         return cut_labels(tree, volume.superpixels, threshold, mask=volume.mask, n_threads=self.n_threads)
-
-    def _with_superpixels(self, volume: Given) -> Given:
-        if volume.superpixels is not None:
-            return volume
-        from gala.morpho import superpixels
-
-        options = dict(self.superpixel_options or {})
-        boundary: Floats = volume.image[..., 0]
-        return volume._replace(superpixels=superpixels(boundary, spacing=self.spacing, mask=volume.mask, **options))
 
     # -- being an estimator ----------------------------------------------------------------------------------------
 
@@ -364,8 +344,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         Notes
         -----
         The file holds the feature managers, the classifier as arrays, thresholds, `provenance_`, and those parameters
-        that can be written as JSON. A recipe, classifiers and `pixels` given as objects are not written: what is loaded
-        segments as this does, but to learn once more give it these again.
+        that can be written as JSON. What is loaded segments as this does, but `pixels` must be given to `load` again,
+        and to learn once more by it, set a classifier that was not given by name, too.
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         stored = Stored(
@@ -405,7 +385,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         stored = read_segmenter(fn)
         if stored.pixels is not None and pixels is None:
             raise SettingError(
-                f"{fn} has learned from maps that pixels made; load it with pixels=, the same that it was: {stored.pixels}."
+                f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}."
             )
         segmenter = cls(**stored.parameters, pixels=pixels)
         segmenter.learned_ = stored.learned
