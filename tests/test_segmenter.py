@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 import gala
-from gala import Segmenter, datasets, evaluate
+from gala import Segmenter, datasets, evaluate, morpho
 from gala.errors import ClassifierError, FeatureError, FileError, ImageError, LabelError, SettingError, ShapeError
 from gala.features import moments
 from gala.graph.tree import MergeTree
@@ -223,6 +223,36 @@ def test_progress__bar_is_on_stderr_only(train, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "2/2" in err
+
+
+# -------------------------------------------------------------------------------------------- superpixels
+
+
+def test_superpixels__are_made_of_the_first_channel_if_none_are_given(train, test):
+    options = {"method": "compact", "grid": 6}
+    alone = quick(superpixel_options=options).fit(train.p4, train.truth)
+    train_labels, test_labels = (morpho.superpixels(v.p4[..., 0], **options) for v in (train, test))
+    given = quick().fit(train.p4, train.truth, train_labels)
+    assert_array_equal(alone.make_superpixels(test.p4), test_labels)
+    assert_array_equal(alone.predict(test.p4), given.predict(test.p4, test_labels))
+    tree = alone.merge_tree(test.p4)
+    assert_array_equal(alone.predict(test.p4, threshold=0.7), cut_labels(tree, test_labels, 0.7))
+    assert alone.score(test.p4, test.truth) == given.score(test.p4, test.truth, test_labels)
+
+
+def test_superpixels__lie_in_the_mask_alone(train):
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[:, 5:30] = True
+    image = np.where(mask, train.p1, np.nan)
+    segmenter = quick().fit(image, train.truth, mask=mask)
+    assert_array_equal(segmenter.predict(image, mask=mask) != 0, mask)
+    assert_array_equal(segmenter.make_superpixels(image, mask=mask) != 0, mask)
+
+
+def test_images__may_leave_0_to_1_by_rounding(train):
+    image = train.p1 * 1.0002
+    image[0, 0, 0], image[0, 0, 1] = -1e-5, 1 + 1e-4
+    assert quick().fit(image, train.truth).predict(image).shape == SHAPE
 
 
 # -------------------------------------------------------------------------------------------- files
@@ -549,26 +579,11 @@ def test_pixels__make_the_map(train, test, tmp_path):
 
 def test_grid_search__chooses_among_parameters():
     volumes = [datasets.synthetic((6, 24, 24), seed=seed) for seed in (3, 4, 5)]
-    # scikit-learn splits lists; superpixels are made of the map, so that none need to be split.
-    search = GridSearchCV(
-        WithSuperpixels(features="basic", classifier="naive bayes"), {"threshold": [0.0, 0.5, 1.0]}, cv=3
-    )
-    search.fit([(v.p1, v.superpixels) for v in volumes], [v.truth for v in volumes])
+    search = GridSearchCV(quick(), {"threshold": [0.0, 0.5, 1.0]}, cv=3)
+    search.fit([v.p1 for v in volumes], [v.truth for v in volumes])
     means = search.cv_results_["mean_test_score"]
     assert search.best_params_["threshold"] == [0.0, 0.5, 1.0][int(means.argmax())]
     assert len(set(means.tolist())) > 1
-
-
-class WithSuperpixels(Segmenter):
-    """Takes pairs of image and superpixels."""
-
-    def fit(self, pairs, truths):
-        images, superpixels = zip(*pairs, strict=True)
-        return super().fit(list(images), list(truths), list(superpixels))
-
-    def score(self, pairs, truths):
-        images, superpixels = zip(*pairs, strict=True)
-        return super().score(list(images), list(truths), list(superpixels))
 
 
 # -------------------------------------------------------------------------------------------- real volumes
@@ -582,3 +597,4 @@ def test_example__is_segmented_as_well_as_the_historic_recipe_does(image, bound)
     segmenter = Segmenter().fit(*train)
     before = evaluate.vi(test[2], test[1])
     assert -segmenter.score(*test) < bound < before
+    assert -Segmenter().fit(*train[:2]).score(*test[:2]) < before

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gala._types import Floats
+import numpy as np
+
 from gala.features.base import Null
 from gala.features.declared import Declared
 from gala.graph.build import build_graph
 from gala.graph.volume import check_volume
+from gala.morpho.superpixels import superpixels
 from gala.pipeline.inputs import Given
 from gala.pipeline.recipe import VolumeGraph
 
@@ -20,9 +22,9 @@ def with_superpixels(
     """Return a volume with superpixels: its own, or those that `gala.morpho.superpixels` makes of its first channel."""
     if volume.superpixels is not None:
         return volume
-    from gala.morpho import superpixels
-
-    boundary: Floats = volume.image[..., 0]
+    boundary = np.clip(volume.image[..., 0], 0, 1)  # networks leave that range by rounding
+    if volume.mask is not None:
+        boundary[~volume.mask] = 1  # and may leave NaN outside
     return volume._replace(superpixels=superpixels(boundary, spacing=spacing, mask=volume.mask, **(options or {})))
 
 

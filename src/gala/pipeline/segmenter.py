@@ -172,9 +172,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             chosen = training.hold_out(volumes) if held_out else (self.threshold, None)
             learned = training.learn([training.lesson(volume) for volume in volumes])
         threshold, held_out_vi = chosen
-        self.learned_ = learned
+        self.learned_, self.held_out_vi_ = learned, held_out_vi
         self.threshold_ = learned.threshold if threshold == "auto" else float(threshold)
-        self.held_out_vi_: float | None = held_out_vi
         self.ndim_, self.n_channels_of_ = len(first.shape), first.n_channels_of
         parameters = {name: repr(value) for name, value in self._lasting_params().items()}
         self.provenance_ = {
@@ -201,14 +200,13 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Parameters
         ----------
-        image : array, shape (M, ..., P) or (M, ..., P, C)
-            As for `predict`.
-        mask : array of bool, shape (M, ..., P), optional
-            Voxels that are False belong to none.
+        image, mask
+            As for `predict`; nothing needs to be learned before.
 
         Returns
         -------
-        superpixels : array of int, shape (M, ..., P)
+        superpixels : array of int32, shape (M, ..., P)
+            0 where masked.
         """
         volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=getattr(self, "ndim_", None))
         volume = self._with_superpixels(volume)
@@ -305,9 +303,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         check_is_fitted(self, msg=_NOT_FITTED)
         if is_many(image):
             raise ShapeError("predict takes one image at a time, as an array; call it for each of a list.")
-        return given_volume(
-            maps_of(self.pixels, image), superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_
-        )
+        return given_volume(maps_of(self.pixels, image), ndim=self.ndim_, **rest)
 
     def _with_superpixels(self, volume: Given) -> Given:
         return with_superpixels(volume, spacing=self.spacing, options=self.superpixel_options)
@@ -321,7 +317,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         return agglomerate(graph, policy, rescore=self.learned_.rescore, n_threads=self.n_threads), volume
 
     def _segment(self, tree: MergeTree, volume: Given, threshold: float) -> Labels:
-        assert volume.superpixels is not None  # the tree was made of them
+        assert volume.superpixels is not None
         return cut_labels(tree, volume.superpixels, threshold, mask=volume.mask, n_threads=self.n_threads)
 
     # -- being an estimator ----------------------------------------------------------------------------------------
@@ -336,10 +332,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Raises
         ------
-        FileError
-            If the file cannot be written.
-        ClassifierError
-            If the classifier cannot be laid flat.
+        FileError, ClassifierError
+            If the file cannot be written, or the classifier cannot be laid flat.
 
         Notes
         -----
@@ -366,7 +360,6 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         Parameters
         ----------
         fn : str or path
-            The file.
         pixels : object with ``predict(image)``, optional
             What makes boundary maps, if it did when the segmenter learned.
 
@@ -377,10 +370,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Raises
         ------
-        FileError
-            If the file is missing, damaged, no segmenter, or from a newer version.
-        SettingError
-            If `pixels` made its maps, and are not given.
+        FileError, SettingError
+            If the file is missing, damaged, no segmenter, or from a newer version; if it needs `pixels`.
         """
         stored = read_segmenter(fn)
         if stored.pixels is not None and pixels is None:
@@ -388,11 +379,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
                 f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}."
             )
         segmenter = cls(**stored.parameters, pixels=pixels)
-        segmenter.learned_ = stored.learned
-        segmenter.threshold_ = stored.threshold
-        segmenter.held_out_vi_ = stored.provenance["held_out_vi"]
+        segmenter.learned_, segmenter.threshold_ = stored.learned, stored.threshold
         segmenter.ndim_, segmenter.n_channels_of_ = stored.ndim, stored.n_channels_of
-        segmenter.provenance_ = stored.provenance
+        segmenter.provenance_, segmenter.held_out_vi_ = stored.provenance, stored.provenance["held_out_vi"]
         return segmenter
 
     def _lasting_params(self) -> dict[str, Any]:
