@@ -173,15 +173,18 @@ def write_archive(fn: FileName, version: int, arrays: Mapping[str, Any]) -> None
         np.savez_compressed(stream, format=version, **arrays)
 
 
-def read_archive(fn: FileName, what: str, newest: int, make: Callable[[Mapping[str, Array]], T]) -> T:
+def read_archive(
+    fn: FileName, what: str, newest: int, make: Callable[[Mapping[str, Array]], T], *, mark: str = "format"
+) -> T:
     """Return what `make` makes of the arrays that `write_archive` wrote, of a format up to `newest`.
 
-    Nothing in the file is ever executed. `what` it holds is named in errors.
+    Nothing in the file is ever executed. `what` it holds is named in errors; files of all formats have an array `mark`.
     """
     path = existing_file(fn)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             version = int(archive["format"])
+            archive[mark]
             if version <= newest:
                 return make(archive)
     except Exception as error:  # there is no end to what a damaged archive leads to
