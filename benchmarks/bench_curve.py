@@ -60,6 +60,20 @@ def test_curve__gala(benchmark, kind, shape):
     assert found.n_segments[-1] == 1
 
 
+def test_curve_with_skeletons__gala(benchmark):
+    """The same with expected run lengths, of 2000 skeletons of 500 nodes each, ten nodes to a superpixel."""
+    rng, n_nodes, n_each = np.random.default_rng(0), 1_000_000, 500
+    tree = random_tree(N_MERGES + 1, "random merges", rng)
+    overlaps = random_overlaps(N_MERGES + 1, *TABLES["three objects each"], rng)
+    owner, under = np.arange(n_nodes) // n_each, 1 + np.arange(n_nodes) * (N_MERGES + 1) // n_nodes
+    inner = np.flatnonzero(owner[1:] == owner[:-1])
+    skeletons = ev.Skeletons(rng.random((n_nodes, 3)), np.column_stack([inner, inner + 1]), owner)
+    runs = ev.run_lengths(skeletons, ev.NodeLabels.of(under))
+    benchmark.group = f"all metrics and run lengths along {N_MERGES:,} merges, random merges, three objects each"
+    found = benchmark.pedantic(ev.curve, (tree, overlaps), {"runs": runs}, rounds=5, warmup_rounds=1)
+    assert found.erl[-1] == pytest.approx(0, abs=1e-9)
+
+
 def test_volume__gala(benchmark, run):
     benchmark.group = "metrics along the tree of the mean, from volumes"
     benchmark.pedantic(ev.curve, run, rounds=3, warmup_rounds=1)

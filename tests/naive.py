@@ -43,6 +43,34 @@ def contacts(labels, connectivity=1, *, mask=None):
     return {pair: sorted(voxels) for pair, voxels in sorted(found.items())}
 
 
+def pairs(labels, boundary, offsets, *, mask=None):
+    """Return the boundaries of the voxel pairs between two regions: {(a, b): values}, a < b, in any order."""
+    found = defaultdict(list)
+    for channel, offset in zip(boundary, np.asarray(offsets).tolist(), strict=True):
+        for here in np.ndindex(labels.shape):
+            there = tuple(i + d for i, d in zip(here, offset, strict=True))
+            if not all(0 <= i < n for i, n in zip(there, labels.shape, strict=True)):
+                continue
+            a, b = int(labels[here]), int(labels[there])
+            if a != b and (mask is None or (mask[here] and mask[there])):
+                found[min(a, b), max(a, b)].append(float(channel[here]))
+    return dict(sorted(found.items()))
+
+
+def starting_pairs(boundary, offsets):
+    """Return the mean boundary of the pairs that start at each voxel; 0 if there are none."""
+    shape = boundary[0].shape
+    out = np.zeros(shape)
+    for here in np.ndindex(shape):
+        values = [
+            channel[here]
+            for channel, offset in zip(boundary, offsets, strict=True)
+            if all(0 <= i + d < n for i, d, n in zip(here, offset, shape, strict=True))
+        ]
+        out[here] = np.mean(values) if values else 0.0
+    return out
+
+
 def at_border(labels, *, mask=None):
     """Return the voxels at the border of the volume: {label: sorted raveled positions}."""
     labels = np.asarray(labels)

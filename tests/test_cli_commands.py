@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from gala import MergeTree, Segmenter, agglomerate, build_graph, cut_labels, imio
+from gala.classify import PixelClassifier
 from gala.cli import main
 from gala.datasets import synthetic_pair
 from gala.engine.policy import boundary_mean
-from gala.morpho import superpixels
+from gala.morpho import boundary_labels, superpixels
 from real import path_of
 
 SPACING = (30.0, 4.0, 4.0)
@@ -132,6 +133,24 @@ def test_train__writes_the_segmenter_of_the_library(volumes):
     test = volumes["test"]
     found = Segmenter.load("new.npz").predict(test.p1, test.superpixels)
     np.testing.assert_array_equal(found, Segmenter.load("model.npz").predict(test.p1, test.superpixels))
+
+
+@pytest.mark.usefixtures("inside")
+def test_pixels__from_painted_voxels_to_a_map_and_a_segmentation(volumes):
+    train, test = volumes["train"], volumes["test"]
+    imio.write("raw.h5", train.image)
+    imio.write("painted.h5", boundary_labels(train.truth))
+    imio.write("other.h5", test.image, spacing=(1, 1, 1))
+    good("pixels", "train", "px.npz", "--image", "raw.h5", "--labels", "painted.h5")
+    good("pixels", "train", "same.npz", "--image", "raw.h5", "--labels", "a-truth.h5", "--dense")
+    good("pixels", "predict", "px.npz", "other.h5", "found.h5")
+    good("pixels", "predict", "same.npz", "other.h5", "same.h5")
+    found = imio.read("found.h5")
+    np.testing.assert_array_equal(found, imio.read("same.h5"))
+    np.testing.assert_array_equal(found, PixelClassifier.load("px.npz").predict(test.image))
+    good("segment", "other.h5", "seg.h5", "--pixels", "px.npz", "-t", 0.5)
+    good("segment", "found.h5", "twin.h5", "-t", 0.5)
+    np.testing.assert_array_equal(imio.read("seg.h5"), imio.read("twin.h5"))
 
 
 @pytest.mark.usefixtures("inside")

@@ -6,6 +6,8 @@ import csv
 import doctest
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -344,6 +346,37 @@ def test_blame__places_are_centroids_of_contacts_or_of_the_smaller_segment(data)
         inside = [[voxel for voxel, own in voxels.items() if own in side] for side in sides]
         expected = np.mean(touching or min(inside, key=len), axis=0)
         assert_allclose(row["place"], expected, rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------- compiling
+
+COUNT_AFTER_WARM_UP = """
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from gala import evaluate as ev, MergeTree
+from gala._kernels import adjacency, climb, overlap, runs, trees
+
+def compiled():
+    modules = adjacency, climb, overlap, runs, trees
+    kernels = {k for m in modules for k in vars(m).values() if isinstance(k, Dispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels)
+
+ev.warm_up()
+before = compiled()
+tree = MergeTree(3, np.array([[0, 1], [2, 3]]), np.array([0.25, 0.5]))
+for dtype in (np.uint8, np.int32, np.uint32, np.int64, np.uint64):
+    ws = np.repeat(np.array([1, 2, 3], dtype), 9).reshape(3, 3, 3)
+    found = ev.run_lengths(ev.Skeletons([[0, 0, 0], [1, 1, 1]], [[0, 1]]), ws)
+    ev.curve(tree, ws, ws, runs=found), ev.blame(tree, ws, ws, runs=found), ev.compare(ws, ws, tolerance=1)
+    ev.cut_table(tree, ws, ws), ev.breakdown(tree, ws, ws, threshold=0.3)
+print(before > 5, compiled() - before)
+"""
+
+
+@pytest.mark.compiled
+def test_warm_up__leaves_nothing_to_compile():
+    done = subprocess.run([sys.executable, "-c", COUNT_AFTER_WARM_UP], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0"]
 
 
 # ------------------------------------------------------------------------------------------------- skeletons

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -134,21 +136,55 @@ def _remove(folder: Path) -> None:
         time.sleep(0.02)
 
 
+@contextmanager
+def interrupted_afterwards() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block; a second one does not.
+
+    Libraries that write with threads, or clean up in callbacks, which swallow the exception, end what they began.
+
+    Examples
+    --------
+    >>> with interrupted_afterwards():
+    ...     pass
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed: list[int] = []
+
+    def wait(number: int, frame: Any) -> None:
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed.append(number)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def write_archive(fn: FileName, version: int, arrays: Mapping[str, Any]) -> None:
     """Write arrays, and the number of their format, to a NumPy archive (.npz) that takes the place of `fn`."""
     with replacing(fn) as new, new.open("wb") as stream:
         np.savez_compressed(stream, format=version, **arrays)
 
 
-def read_archive(fn: FileName, what: str, newest: int, make: Callable[[Mapping[str, Array]], T]) -> T:
+def read_archive(
+    fn: FileName, what: str, newest: int, make: Callable[[Mapping[str, Array]], T], *, mark: str = "format"
+) -> T:
     """Return what `make` makes of the arrays that `write_archive` wrote, of a format up to `newest`.
 
-    Nothing in the file is ever executed. `what` it holds is named in errors.
+    Nothing in the file is ever executed. `what` it holds is named in errors; files of all formats have an array `mark`.
     """
     path = existing_file(fn)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             version = int(archive["format"])
+            archive[mark]
             if version <= newest:
                 return make(archive)
     except Exception as error:  # there is no end to what a damaged archive leads to

@@ -14,6 +14,7 @@ __all__ = [
     "GalaWarning",
     "ImageError",
     "LabelError",
+    "PolarityWarning",
     "PolicyError",
     "SettingError",
     "ShapeError",
@@ -62,3 +63,7 @@ class FileError(GalaError, OSError):
 
 class GalaWarning(UserWarning):
     """Something was done that the caller may not have meant."""
+
+
+class PolarityWarning(GalaWarning):
+    """A boundary map is darker on boundaries than inside of regions."""

@@ -19,7 +19,7 @@ from gala._types import Array, Bools, Floats, Ints, Labels
 NO_REGION = -1  # voxels that are masked or background
 OUTSIDE = -2  # beyond the border of the volume
 SEGMENT = 512  # longest row segment, voxels
-_BUFFER = 4096  # voxels handed to the gather kernels at a time
+BUFFER = 4096  # voxels handed to the gather kernels at a time
 
 
 class Gathering(NamedTuple):
@@ -167,8 +167,8 @@ def gather_block(
     table = new_table(contact_rows.shape[0])
 
     n_around = block.offsets.size
-    room = new_buffer(_BUFFER + SEGMENT, block)
-    contact_room = new_buffer(_BUFFER + SEGMENT * n_around, block)
+    room = new_buffer(BUFFER + SEGMENT, block)
+    contact_room = new_buffer(BUFFER + SEGMENT * n_around, block)
     n_voxels = 0
     n_contact_voxels = 0
     recorded = np.empty((contact_room.voxels.size if record else 0, 2), dtype=np.int64)
@@ -186,7 +186,7 @@ def gather_block(
         first, voxel, length = block.segments[s, 0], block.segments[s, 1], block.segments[s, 2]
         row = block.regions[first : first + length]
         n_edge_voxels = _find_edge_voxels(block, row, first, walk)
-        n_before, n_voxels = n_voxels, _add_row(block, row, voxel, room, n_voxels)
+        n_before, n_voxels = n_voxels, add_row(block, row, voxel, room, n_voxels)
         if of_regions.needs_faces:
             add_region_faces(block, walk, voxel, n_edge_voxels, room, n_before, n_voxels)
         # Room for all that the segment may bring: arrays that never change in an inner loop make it twice as fast.
@@ -200,14 +200,14 @@ def gather_block(
         )
 
         at_end = s == block.segments.shape[0] - 1
-        if n_voxels > _BUFFER or at_end:
-            _join(block, of_regions, room, n_voxels, region_rows)
+        if n_voxels > BUFFER or at_end:
+            join_voxels(block, of_regions, room, n_voxels, region_rows)
             n_voxels = 0
-        if n_contact_voxels > _BUFFER or at_end:
+        if n_contact_voxels > BUFFER or at_end:
             for i in range(n_contact_voxels):
                 for c in range(block.n_channels):
                     contact_room.values[i, c] = block.image[contact_room.voxels[i] * block.n_channels + c]
-            _join(block, of_contacts, contact_room, n_contact_voxels, contact_rows)
+            join_voxels(block, of_contacts, contact_room, n_contact_voxels, contact_rows)
             if record:
                 while n_recorded + n_contact_voxels > recorded.shape[0]:
                     recorded = np.concatenate((recorded, np.empty_like(recorded)))
@@ -318,7 +318,7 @@ def new_buffer(size: int, block: Block) -> Buffer:
 
 
 @pasted
-def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
+def add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
     """Add the voxels of a row segment that lie in regions to the `n` in `room`; return how many there are then."""
     n_channels = block.n_channels
     values = room.values.reshape(room.values.size)
@@ -347,7 +347,7 @@ def _add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
 
 
 @pasted
-def _join(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
+def join_voxels(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
     """Join the first `n` voxels of `room` into `rows`: their count here, other columns by the gather kernels."""
     owners = room.owners[:n]
     for i in range(n):

@@ -15,6 +15,7 @@ from gala._kernels.jit import kernel, pasted
 from gala._kernels.loop import priority_of
 from gala._kernels.merge import merge_regions
 from gala._kernels.models import Model
+from gala._kernels.nearest import Nearest, lower, meld, nearest_contact
 from gala._kernels.program import Program
 from gala._kernels.state import END, N_MERGES, N_TOUCHED, NEXT, PRIORITY, RANK, State, may_merge
 from gala._types import Array, Bools, Floats, Ints
@@ -35,16 +36,17 @@ class Rounds(NamedTuple):
     rescore: Ints  # (E,) contacts to score again, the first `counters[N_RESCORE]`
     region_round: Ints  # (N,) the last round in which a region was put on a list
     contact_round: Ints  # (E,) the same for contacts
+    nearest: Nearest
     pairs: Ints  # (N,) contacts whose regions merge in this round
     merge_rank: Ints  # (N,) rank of the contact of each merge
     counters: Ints  # (3,)
 
 
 @kernel
-def find_best(state: State, regions: Ints, threshold: float, best: Ints) -> None:
-    """Write the best contact of each region in `regions`, shape (B,), to ``best[region]``."""
+def find_best(state: State, rounds: Rounds, regions: Ints, threshold: float) -> None:
+    """Find the best contact of each region in `regions`, shape (B,)."""
     for i in range(regions.size):
-        best[regions[i]] = _best_of(state, regions[i], threshold)
+        rounds.best[regions[i]] = nearest_contact(state, rounds.nearest, regions[i], threshold)
 
 
 @kernel
@@ -63,6 +65,7 @@ def merge_pairs(state: State, rounds: Rounds, constrained: bool, rescore_all: bo
         rounds.merge_rank[state.counters[N_MERGES]] = int(state.scores[e, RANK])
         u, v = state.links[e, END], state.links[e, END + 1]
         keep = merge_regions(state, u, v, state.scores[e, PRIORITY], rescore_all)
+        meld(rounds.nearest, keep, u + v - keep)
         _look_again(rounds, keep)
         if constrained:
             _leave_refused(state, rounds, keep)
@@ -82,13 +85,14 @@ def merge_pairs(state: State, rounds: Rounds, constrained: bool, rescore_all: bo
 
 
 @kernel
-def set_priorities(state: State, rounds: Rounds, priorities: Floats) -> None:
+def set_priorities(state: State, rounds: Rounds, priorities: Floats, threshold: float) -> None:
     """Give the contacts in `rescore`, shape (B,), new priorities; add the regions that this concerns to `changed`."""
     for i in range(priorities.size):
         state.scores[rounds.rescore[i], PRIORITY] = priorities[i]
     for i in range(priorities.size):
         e = rounds.rescore[i]
         for side in range(2):
+            lower(state, rounds.nearest, 2 * e + side, threshold)
             region = state.links[e, END + side]
             best = rounds.best[region]
             if best < 0 or best == e or state.links[best, END] < 0 or _comes_before(state, e, best):
@@ -122,32 +126,9 @@ def run_rounds(
             priorities[i] = priority_of(state, program, model, rounds.rescore[i], x, scratch)
             if np.isnan(priorities[i]):
                 return int(rounds.rescore[i])
-        set_priorities(state, rounds, priorities[:n])
-        find_best(state, rounds.changed[: rounds.counters[N_CHANGED]], threshold, rounds.best)
+        set_priorities(state, rounds, priorities[:n], threshold)
+        find_best(state, rounds, rounds.changed[: rounds.counters[N_CHANGED]], threshold)
     return DONE
-
-
-@pasted
-def _best_of(state: State, region: int, threshold: float) -> int:
-    """Return the best contact of a region, or -1; halves of contacts that are gone leave its list."""
-    best, before = -1, -1
-    half = state.head[region]
-    while half >= 0:
-        e, side = half >> 1, half & 1
-        following = state.links[e, NEXT + side]
-        if state.links[e, END + side] == region:
-            before = half
-            if state.scores[e, PRIORITY] < threshold and (best < 0 or _comes_before(state, e, best)):
-                if may_merge(state, e):
-                    best = e
-                else:
-                    state.scores[e, PRIORITY] = np.inf
-        elif before < 0:
-            state.head[region] = following
-        else:
-            state.links[before >> 1, NEXT + (before & 1)] = following
-        half = following
-    return best
 
 
 @pasted

@@ -1,4 +1,4 @@
-"""Classifiers: making them, what they learn from, laying them flat, and files of them without pickle."""
+"""Classifiers of merges and of voxels, networks; what they learn from, laying flat, files without pickle."""
 
 import lazy_loader
 
@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "estimators": ["DefaultRandomForest", "get_classifier"],
         "files": ["load_classifier", "save_classifier"],
         "flat": ["lay_flat"],
+        "onnx": ["OnnxModel"],
+        "pixels": ["PixelClassifier"],
         "training": [
             "concatenate_data_elements",
             "load_training_data_from_disk",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -73,9 +73,10 @@ def get_classifier(
 
     Parameters
     ----------
-    name : {"random forest", "naive bayes", "logistic regression"} or scikit-learn estimator
-        `DefaultRandomForest`; `sklearn.naive_bayes.GaussianNB`; or `sklearn.linear_model.LogisticRegression`
-        of features scaled to mean 0 and variance 1. An estimator is cloned, and keeps a seed of its own.
+    name : {"random forest", "naive bayes", "logistic regression", "gradient boosting"} or scikit-learn estimator
+        `DefaultRandomForest`; `sklearn.naive_bayes.GaussianNB`; `sklearn.linear_model.LogisticRegression`
+        of features scaled to mean 0 and variance 1; or `sklearn.ensemble.HistGradientBoostingClassifier`, which
+        learns from all examples, without an early end. An estimator is cloned, and keeps a seed of its own.
     random_state : int, optional
         Seed. Naive Bayes draws nothing, and takes no notice.
     **options
@@ -119,6 +120,11 @@ def _naive_bayes(random_state: int | None, **options: Any) -> Classifier:  # noq
     return bayes
 
 
+def _gradient_boosting(**options: Any) -> Classifier:
+    boosting: Classifier = HistGradientBoostingClassifier(**{"early_stopping": False, **options})
+    return boosting
+
+
 def _logistic_regression(**options: Any) -> Classifier:
     pipeline: Classifier = make_pipeline(StandardScaler(), LogisticRegression(**options))
     return pipeline
@@ -128,4 +134,5 @@ _known: dict[str, Callable[..., Classifier]] = {
     "random forest": DefaultRandomForest,
     "naive bayes": _naive_bayes,
     "logistic regression": _logistic_regression,
+    "gradient boosting": _gradient_boosting,
 }

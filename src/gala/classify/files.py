@@ -8,6 +8,7 @@ prediction follows their nodes wherever they point; they are trusted here, and c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, is_zipfile
 
@@ -77,10 +78,7 @@ def save_classifier(classifier: Classifier, fn: FileName) -> None:
     ...     load_classifier(f"{folder}/bayes.skops").predict([[0.2]])
     array([-1])
     """
-    try:
-        stored = skops.io.dumps(classifier, compression=ZIP_DEFLATED)
-    except (TypeError, ValueError) as error:
-        raise ClassifierError(f"a {type(classifier).__name__} cannot be saved: {error}.") from error
+    stored = classifier_as_bytes(classifier)
     with replacing(fn) as new:
         new.write_bytes(stored)
 
@@ -118,9 +116,22 @@ def load_classifier(fn: FileName, trusted: Sequence[str] = ()) -> Classifier:
     See `save_classifier`.
     """
     path = existing_file(fn)
-    if not is_zipfile(path):
+    return classifier_from_bytes(path.read_bytes(), path, trusted)
+
+
+def classifier_as_bytes(classifier: Classifier) -> bytes:
+    """Return what `classifier_from_bytes` makes a classifier of."""
+    try:
+        stored: bytes = skops.io.dumps(classifier, compression=ZIP_DEFLATED)
+    except (TypeError, ValueError) as error:
+        raise ClassifierError(f"a {type(classifier).__name__} cannot be saved: {error}.") from error
+    return stored
+
+
+def classifier_from_bytes(stored: bytes, path: FileName, trusted: Sequence[str] = ()) -> Classifier:
+    """Return the classifier that a file holds, as `load_classifier` does; `path` is named in errors."""
+    if not is_zipfile(BytesIO(stored)):
         raise FileError(f"{path} was not written by save_classifier, or is damaged; pickles are never read.")
-    stored = path.read_bytes()
     try:
         named = set(skops.io.get_untrusted_types(data=stored))
     except Exception as error:  # the file decides what is read, so anything may go wrong

@@ -21,7 +21,6 @@ _names = (
     "segment",
     "cut",
     "evaluate",
-    "view",
     "demo",
     "example-data",
     "warmup",

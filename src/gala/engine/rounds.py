@@ -7,10 +7,13 @@ the order in which the heap would have made them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gala._kernels import rounds as kernels, trees
 from gala._kernels.models import new_scratch
+from gala._kernels.nearest import Nearest, fill_nearest
 from gala._kernels.rounds import DONE, N_CHANGED, N_RESCORE, WAITING, Rounds
 from gala._kernels.threads import map_over_threads, resolve_n_threads
 from gala._types import Bools, Floats, Ints
@@ -54,10 +57,16 @@ def merge_in_rounds(g: RunningGraph, threshold: float = np.inf, *, frozen: Bools
         rescore=np.empty(n_contacts, dtype=np.int64),
         region_round=np.zeros(n, dtype=np.int64),
         contact_round=np.zeros(n_contacts, dtype=np.int64),
+        nearest=Nearest(
+            root=np.full(n, -1, dtype=np.int32),
+            links=np.full((2 * n_contacts, 3), -1, dtype=np.int32),
+            entry=np.full((2 * n_contacts, 2), np.inf),
+        ),
         pairs=np.empty(n, dtype=np.int64),
         merge_rank=np.arange(n) - n_before,  # merges that are there come before all others, in their order
         counters=np.array([n, 0, 0]),
     )
+    _over_regions(g, rounds, lambda regions: fill_nearest(g.state, rounds.nearest, regions, limit))
     _find_best(g, rounds, limit)
     _run(g, rounds, limit)
     g.follow_merges()
@@ -126,14 +135,17 @@ def _score(g: RunningGraph, rounds: Rounds, threshold: float) -> None:
     contacts = rounds.rescore[: rounds.counters[N_RESCORE]].copy()
     g.follow_merges(rounds.changed[: rounds.counters[N_CHANGED]])
     if len(contacts):
-        kernels.set_priorities(g.state, rounds, g.new_priorities(contacts))
+        kernels.set_priorities(g.state, rounds, g.new_priorities(contacts), threshold)
     _find_best(g, rounds, threshold)
 
 
 def _find_best(g: RunningGraph, rounds: Rounds, threshold: float) -> None:
     """Find the best contact of each region that changed."""
+    _over_regions(g, rounds, lambda regions: kernels.find_best(g.state, rounds, regions, threshold))
+
+
+def _over_regions(g: RunningGraph, rounds: Rounds, function: Callable[[Ints], None]) -> None:
+    """Call a function that writes to a region's own only with the regions that changed, over threads."""
     changed = rounds.changed[: rounds.counters[N_CHANGED]]
     blocks = [changed[first : first + _REGION_BLOCK] for first in range(0, len(changed), _REGION_BLOCK)]
-    map_over_threads(
-        lambda regions: kernels.find_best(g.state, regions, threshold, rounds.best), blocks, n_threads=g.n_threads
-    )
+    map_over_threads(function, blocks, n_threads=g.n_threads)

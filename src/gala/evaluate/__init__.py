@@ -26,6 +26,7 @@ from gala.evaluate.pairs import adapted_rand_error, adj_rand_index, fm_index, ra
 from gala.evaluate.records import to_json, write_csv
 from gala.evaluate.skeletons import RunLengths, run_lengths
 from gala.evaluate.thinning import skeletonize
+from gala.evaluate.warming import warm_up
 from gala.graph.skeletons import Skeletons
 
 __all__ = [
@@ -75,5 +76,6 @@ __all__ = [
     "vi_by_threshold",
     "vi_pairwise_matrix",
     "vi_tables",
+    "warm_up",
     "write_csv",
 ]

@@ -26,7 +26,7 @@ from gala.evaluate.edits import assignment_table
 from gala.evaluate.information import merged_bits, split_bits
 from gala.evaluate.places import merge_places
 from gala.evaluate.records import as_table
-from gala.evaluate.running import erl_changes
+from gala.evaluate.running import run_changes
 from gala.evaluate.skeletons import RunLengths
 from gala.graph.overlaps import Overlaps
 from gala.graph.tree import MergeTree, check_threshold
@@ -196,8 +196,9 @@ def blame(
     changes = changes_along(Cuts(tree), overlaps, leaf, 0)
     columns = _columns(changes, known, node_sizes(tree, counted, leaf))
     if runs is not None:
-        columns["erl"] = erl_changes(tree, runs, counted.seg_labels, leaf)
-        columns["erl_after"] = erl_along(changes.cuts, runs, columns["erl"])[changes.cuts.row]
+        of_runs = run_changes(tree, runs, counted.seg_labels, leaf)
+        columns["erl"] = of_runs / runs.length.sum()
+        columns["erl_after"] = erl_along(changes.cuts, runs, of_runs)[changes.cuts.row]
     if truth is not None:
         columns["place"], sides = merge_places(tree, cast(ArrayLike, superpixels), labels, spacing)
         if spacing is not None:

@@ -23,7 +23,7 @@ from gala.evaluate.pairs import (
     rand_of,
 )
 from gala.evaluate.records import as_table
-from gala.evaluate.running import erl_changes
+from gala.evaluate.running import run_changes
 from gala.evaluate.skeletons import RunLengths
 from gala.graph.overlaps import Overlaps
 from gala.graph.tree import MergeTree, check_threshold
@@ -226,8 +226,7 @@ def curve(
             counted = count(metric, table, None, convention, ignore_seg, ignore_truth)
             columns |= columns_of(counted, _changes(made, cuts, _in_regions(counted), leaf, size_threshold))
     if runs is not None:
-        changes = erl_changes(tree, runs, table.overlaps.seg_labels, leaf)
-        erl = erl_along(cuts, runs, changes)
+        erl = erl_along(cuts, runs, run_changes(tree, runs, table.overlaps.seg_labels, leaf))
         columns |= {"erl": erl, "normalised_erl": erl / runs.max_erl}
     return Curve(columns)
 
@@ -281,8 +280,10 @@ def vi_along(changes: Changes) -> tuple[Floats, Floats]:
 
 
 def erl_along(cuts: Cuts, runs: RunLengths, changes: Floats) -> Floats:
-    """Return the expected run length in each cut, shape (R,), from what each merge adds to it."""
-    return np.maximum(cuts.sum(runs.erl, changes), 0.0)  # rounding may go below
+    """Return the expected run length in each cut, shape (R,), given `run_changes`."""
+    squares = np.maximum(cuts.sum(float(runs.squares.sum()), changes), 0.0)  # rounding may go below
+    erl: Floats = squares / runs.length.sum()
+    return erl
 
 
 def _in_regions(counted: Counted) -> Overlaps:

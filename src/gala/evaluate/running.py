@@ -11,8 +11,10 @@ from gala.evaluate.skeletons import RunLengths
 from gala.graph.tree import MergeTree
 
 
-def erl_changes(tree: MergeTree, found: RunLengths, superpixels: Labels, leaf: Ints) -> Floats:
-    """Return how much each merge of a tree adds to the expected run length, shape (M,).
+def run_changes(tree: MergeTree, found: RunLengths, superpixels: Labels, leaf: Ints) -> Floats:
+    """Return what each merge of a tree adds to the sum of the squares of correct runs, shape (M,).
+
+    Over the length that counts, that is what it adds to the expected run length.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def erl_changes(tree: MergeTree, found: RunLengths, superpixels: Labels, leaf: I
     """
     squares, n_large = _measured(tree, found, _leaves(found, superpixels, leaf))
     correct = np.where(n_large > 1, 0.0, squares)
-    changes: Floats = (correct[tree.n_leaves :] - correct[tree.children].sum(axis=1)) / found.length.sum()
+    changes: Floats = correct[tree.n_leaves :] - correct[tree.children].sum(axis=1)
     return changes
 
 

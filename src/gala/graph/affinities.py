@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gala._types import Array, ArrayLike, Ints
+from gala._types import Array, ArrayLike, Bools, Ints
 from gala.errors import GalaWarning, ImageError, SettingError, ShapeError
 
 SLACK = 1e-3  # floats of networks overshoot 1 by rounding
@@ -26,7 +26,7 @@ class Affinities:
     polarity: str  # "attractive": 1 is together; "repulsive": 1 is apart
 
     @property
-    def is_local(self) -> Array:
+    def is_local(self) -> Bools:
         """Whether the voxels of each channel's pairs share a face, shape (K,)."""
         return np.asarray(np.abs(self.offsets).sum(axis=1) == 1)
 
@@ -37,13 +37,7 @@ class Affinities:
 
     def boundary(self, channel: int, planes: slice = slice(None)) -> Array:
         """Return one channel, or some planes of it, as boundaries from 0 to 1: float32, or float64 if it is."""
-        values = self.values[channel, planes]
-        if values.dtype.kind in "bui":
-            top = 1 if values.dtype.kind == "b" else np.iinfo(values.dtype).max
-            values = values.astype(np.float32) / np.float32(top)
-        elif values.dtype.itemsize < 4:
-            values = values.astype(np.float32)
-        values = np.clip(values, 0, 1)
+        values = np.clip(scaled(self.values[channel, planes]), 0, 1)
         return 1 - values if self.polarity == "attractive" else values
 
     def forward(self, axis: int) -> Array:
@@ -65,6 +59,47 @@ class Affinities:
                 f"{self.offsets.tolist()}."
             )
         return int(found[0])
+
+
+def scaled(values: Array) -> Array:
+    """Return floats of 4 bytes or 8, integers divided by the highest of their type."""
+    if values.dtype.kind in "bui":
+        top = 1 if values.dtype.kind == "b" else np.iinfo(values.dtype).max
+        return values.astype(np.float32) / np.float32(top)
+    kind = np.float32 if values.dtype.itemsize <= 4 else np.float64
+    return values.astype(kind, copy=False)
+
+
+def as_priority(threshold: float, convention: str = "affinity") -> float:
+    """Return the priority at which to stop or cut, for a threshold as users of affinities give it.
+
+    Parameters
+    ----------
+    threshold : float
+        From 0 to 1.
+    convention : {"affinity", "distance"}
+        Whether regions merge above a threshold of affinity, or below one of distance, which is one minus affinity.
+
+    Returns
+    -------
+    priority : float
+        Low ones merge first.
+
+    Raises
+    ------
+    SettingError
+        If the threshold is not from 0 to 1, or there is no such convention.
+
+    Examples
+    --------
+    >>> as_priority(0.75), as_priority(0.75, "distance")
+    (0.25, 0.75)
+    """
+    if convention not in ("affinity", "distance"):
+        raise SettingError(f"convention must be 'affinity' or 'distance'; got {convention!r}.")
+    if not 0 <= threshold <= 1:
+        raise SettingError(f"threshold must be from 0 to 1; got {threshold!r}.")
+    return 1.0 - threshold if convention == "affinity" else float(threshold)
 
 
 def as_affinities(affinities: ArrayLike, offsets: Sequence[Sequence[int]], polarity: str = "attractive") -> Affinities:
@@ -106,8 +141,8 @@ def as_affinities(affinities: ArrayLike, offsets: Sequence[Sequence[int]], polar
 
 
 def warn_if_inverted(interior: float, contact: float, polarity: str) -> None:
-    """Warn if the boundary between voxels that should be together is stronger than between those that may not be."""
-    if interior > contact:
+    """Warn if there is a boundary between most voxels, and a stronger one than between those that may be apart."""
+    if interior > max(contact, 0.5):
         other = "repulsive" if polarity == "attractive" else "attractive"
         warnings.warn(
             f"affinities look inverted: the boundary is {interior:.2f} where it should be weak and {contact:.2f} "

@@ -32,14 +32,17 @@ from gala.graph.volume import Volume, check_volume, slabs_of
 _TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at hand stay in the processor's cache
 
 
-class _Leaves(Protocol):
-    def leaves(self) -> Iterator[Any]: ...
+class Leaves(Protocol):
+    """A feature manager: one, or several put together."""
+
+    def leaves(self) -> Iterator[Any]:
+        """Yield the single managers."""
 
 
 def build_graph(
     labels: ArrayLike,
     image: ArrayLike | None = None,
-    features: _Leaves | Sequence[_Leaves] = (),
+    features: Leaves | Sequence[Leaves] = (),
     *,
     connectivity: int = 1,
     spacing: Sequence[float] | None = None,
@@ -122,13 +125,7 @@ def build_graph(
         spacing=spacing,
         extra=extra,
     )
-    leaves = [leaf for manager in _as_sequence(features) for leaf in manager.leaves()]
-    for leaf in leaves:
-        if not hasattr(leaf, "layout"):
-            raise FeatureError(
-                f"build_graph keeps caches of declared managers; {leaf!r} is not one. Managers written against the "
-                "historic protocol work with gala.agglo.Rag."
-            )
+    leaves = leaves_of(features)
     region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
     contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
     wants_coords = of_regions.needs_coords or of_contacts.needs_coords
@@ -137,13 +134,25 @@ def build_graph(
     def build_slab(planes: range) -> RegionGraph:
         found, block = block_of(volume, planes, wants_coords=wants_coords, wants_faces=wants_faces)
         parts = gather_block(block, of_regions, of_contacts, len(found), False)
-        return _slab_graph(found, parts, region_spec, contact_spec, volume)
+        return slab_graph(found, parts, region_spec, contact_spec, volume)
 
     slabs = map_over_threads(build_slab, slabs_of(volume.labels.shape), n_threads=n_threads)
     return joined(slabs)
 
 
-def _as_sequence(features: _Leaves | Sequence[_Leaves]) -> Sequence[_Leaves]:
+def leaves_of(features: Leaves | Sequence[Leaves]) -> list[Any]:
+    """Return the single managers in `features`, which must all be declared."""
+    leaves = [leaf for manager in _as_sequence(features) for leaf in manager.leaves()]
+    for leaf in leaves:
+        if not hasattr(leaf, "layout"):
+            raise FeatureError(
+                f"a region graph keeps caches of declared managers; {leaf!r} is not one. Managers written against the "
+                "historic protocol work with gala.agglo.Rag."
+            )
+    return leaves
+
+
+def _as_sequence(features: Leaves | Sequence[Leaves]) -> Sequence[Leaves]:
     managers = features if isinstance(features, Sequence) and not isinstance(features, str) else [features]
     for manager in managers:
         if not hasattr(manager, "leaves"):
@@ -189,7 +198,7 @@ def number_slab(labels: Labels, mask: Array | None, background: int | None, out:
     rows = rows.reshape(-1, labels.shape[-1])
     keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
-    given = _read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts
+    given = read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts
     highest = int(rows.max())
     # A table of all labels up to the highest one, if it takes no more than the slab.
     return number_low_labels(*given, highest + 1) if highest < rows.size else number_regions(*given)
@@ -222,7 +231,7 @@ def block_of(
         segments=_segments(shape, strides),
         offsets=offsets @ strides,
         face_axes=np.where(np.abs(offsets).sum(axis=1) == 1, np.abs(offsets).argmax(axis=1), -1)[:n_directions],
-        image=_read_only(np.ascontiguousarray(values).reshape(-1)),
+        image=read_only(np.ascontiguousarray(values).reshape(-1)),
         n_channels=values.shape[-1],
         shape=np.array(shape if wants_coords else (), dtype=np.int64),
         origin=origin,
@@ -237,7 +246,7 @@ def _row_starts(shape: tuple[int, ...], strides: Ints) -> Ints:
     return starts
 
 
-def _read_only(array: Array) -> Array:
+def read_only(array: Array) -> Array:
     """Return a view that cannot be written: Numba has one type for these and another for what can be written."""
     view = array.view()
     view.flags.writeable = False
@@ -259,14 +268,14 @@ def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:
     return np.concatenate(segments)
 
 
-def _slab_graph(
+def slab_graph(
     found: Labels,
     parts: tuple[Ints, Array, Array, Array, Ints],
     region_spec: CacheSpec,
     contact_spec: CacheSpec,
     volume: Volume,
 ) -> RegionGraph:
-    """Return what `gather_block` found in a slab as a graph, its labels and edges sorted."""
+    """Return what kernels such as `gather_block` found in a slab as a graph, its labels and edges sorted."""
     pairs, region_rows, contact_rows, border_sizes, _ = parts
     by_label = np.argsort(found)
     place = np.empty_like(by_label)

@@ -16,7 +16,7 @@ import numpy as np
 
 from gala._files import FileName, existing_file
 from gala._types import Array
-from gala.errors import FileError, GalaError, SettingError, ShapeError
+from gala.errors import FileError, GalaError, ImageError, SettingError, ShapeError
 from gala.imio.axes import axis_names, check_unit, usual_chunks
 from gala.imio.metadata import as_json
 from gala.imio.volume import Stored, Volume
@@ -171,13 +171,12 @@ def write(
         One of "hdf5", "zarr3", "zarr2", "ome-zarr-0.5", "ome-zarr-0.4", "tiff", "npy", "png", "jpeg", "n5" and
         "precomputed"; by default the end of the name says it.
     kind : {"image", "labels"}, optional
-        Labels are scaled down without inventing any, and compressed bit by bit; by default whole numbers of 32 bits
-        or more are labels.
+        Labels are scaled down without inventing any; by default whole numbers of 32 bits or more are labels.
     chunks : sequence of int, optional
         Shape of the blocks to store, as the axes of `array`; by default 64 along each of three spatial axes.
     compression : str, optional
-        "none", or the name of a compression that the format has: "gzip" or "lzf" for HDF5, "zstd", "lz4" or "gzip"
-        for zarr, "zlib" for TIFF.
+        "none", or the name of a compression that the format has: "gzip" or "lzf" for HDF5, "zstd" or "gzip" for zarr
+        and N5, "zlib" for TIFF, "jpeg" or "png" for images of 8 bits in precomputed volumes.
     scales : int, optional
         Number of scales of OME-Zarr and precomputed volumes; by default until a side is at most 128.
 
@@ -199,6 +198,8 @@ def write(
     volume = as_volume(array, axes=axes, spacing=spacing, unit=unit)
     if kind not in (None, "image", "labels"):
         raise SettingError(f"kind must be 'image' or 'labels'; got {kind!r}.")
+    if volume.dtype.kind not in "buifc":
+        raise ImageError(f"volumes hold numbers; got an array of {volume.dtype}.")
     given = provenance if provenance is not None else volume.attributes.get("provenance")
     options = Options(
         chosen,
@@ -230,11 +231,18 @@ def as_volume(
         if axes is not None and axis_names(axes) != array.axes:
             raise ShapeError(f"axes of {array.path} are {', '.join(array.axes)}; got {axes!r}: leave them out.")
         spacing, known = (array.spacing, array.unit) if spacing is None else (spacing, known or array.unit)
+        _check_spacing_of(known, spacing)
         stored = Stored(array, "memory", array.axes, spacing, known, array.attributes, array.chunks)
         return Volume(stored, array.path)
+    _check_spacing_of(known, spacing)
     values = array if all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")) else np.asarray(array)
     chunks = getattr(values, "chunksize", getattr(values, "chunks", None))  # of dask; of h5py, zarr
     return Volume(Stored(values, "memory", None, spacing, known, {}, chunks), "memory", axes=axes)
+
+
+def _check_spacing_of(unit: str | None, spacing: Sequence[float] | None) -> None:
+    if unit is not None and spacing is None:
+        raise SettingError(f"unit needs spacing, the size of a voxel along each axis; got {unit!r} alone.")
 
 
 def _checked_chunks(chunks: Sequence[int] | None, volume: Volume) -> tuple[int, ...]:

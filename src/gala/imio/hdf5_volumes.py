@@ -20,6 +20,7 @@ from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit
 from gala.imio.files import Options, Place
 from gala.imio.hdf5 import changed_h5, create_h5, datasets_in, opened_h5
 from gala.imio.metadata import parsed
+from gala.imio.pyramid import fill
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Stored, Volume
 
@@ -76,7 +77,11 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
     compression = {"default": "gzip", "none": None}.get(options.compression, options.compression)
     how: dict[str, Any] = {}
     if volume.size:
-        how = {"chunks": options.chunks, "compression": compression, "shuffle": compression is not None}
+        how = {
+            "chunks": options.chunks,
+            "compression": compression,
+            "shuffle": bool(compression) and options.kind == "labels",
+        }
         how |= (
             {"compression_opts": 1} if options.compression == "default" else {}
         )  # 9 is 1 % smaller, and 5 times slower
@@ -85,8 +90,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
             shutil.copyfile(place.path, new)
         with changed_h5(new, shown_as=place.path) as file:
             dataset = create_h5(file, name, volume, place.path, **how)
-            for box in volume.blocks(volume.block_shape(options.chunks)):
-                dataset[box] = volume[box]
+            fill(dataset, volume, range(volume.ndim), options.chunks)
             dataset.attrs.update(_attributes(name, volume, options))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from gala._files import existing_file, replacing
 from gala._types import Array
-from gala.errors import ImageError
+from gala.errors import GalaWarning, SettingError
 from gala.imio.files import Options, Place, refuse_dataset
 from gala.imio.volume import Box, Stored, Volume
 
@@ -39,7 +40,11 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
     """Write an array, slab by slab."""
     refuse_dataset(place)
     if options.compression not in ("default", "none"):
-        raise ImageError(f"NPY is never compressed; got compression={options.compression!r}.")
+        raise SettingError(f"NPY is never compressed; got compression={options.compression!r}.")
+    if volume.spacing is not None:
+        warnings.warn(
+            f"NPY holds no voxel size: {place} will not say that it is {volume.spacing}.", GalaWarning, stacklevel=3
+        )
     header = {"descr": np.lib.format.dtype_to_descr(volume.dtype), "fortran_order": False, "shape": volume.shape}
     # A map would be shorter, and kill the interpreter when the disk is full.
     with replacing(place.path) as new, new.open("wb") as stream:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gala._files import interrupted_afterwards
 from gala._types import Array
 from gala.errors import SettingError
 from gala.imio.axes import Axes, spatial
@@ -19,7 +20,8 @@ _small = 128
 def fill(target: Any, volume: Volume, order: Sequence[int], chunks: Sequence[int]) -> None:
     """Write a volume, block by block of whole chunks, to `target`, whose axis i is axis ``order[i]`` of the volume."""
     for box in volume.blocks(volume.block_shape(chunks)):
-        target[tuple(box[i] for i in order)] = volume[box].transpose(order)
+        with interrupted_afterwards():
+            target[tuple(box[i] for i in order)] = volume[box].transpose(order)
 
 
 def halvings(volume: Volume, n_scales: int | None) -> list[tuple[int, ...]]:
@@ -83,12 +85,12 @@ def reduce_windows(block: Array, factors: Sequence[int], kind: str) -> Array:
     parts = list(_parts(block, factors))
     if kind == "labels" or block.dtype.kind == "b":
         return _most_frequent(np.sort(np.stack(parts), axis=0))
-    total = np.zeros(parts[0].shape, np.result_type(block.dtype, np.float64))
-    for part in parts:
-        total += part
-    total /= len(parts)
-    mean: Array = np.rint(total) if block.dtype.kind in "ui" else total
-    return mean.astype(block.dtype)
+    n = len(parts)
+    if block.dtype.kind in "ui":  # halves go up; nothing is larger than the values are
+        rest = np.sum([part % n for part in parts], axis=0, dtype=np.int64)
+        whole = np.sum([part // n for part in parts], axis=0, dtype=block.dtype)
+        return np.asarray(whole + ((2 * rest + n) // (2 * n)).astype(block.dtype))
+    return np.asarray(np.mean(parts, axis=0, dtype=np.result_type(block.dtype, np.float64)).astype(block.dtype))
 
 
 def _parts(block: Array, factors: Sequence[int]) -> Iterator[Array]:
@@ -98,8 +100,9 @@ def _parts(block: Array, factors: Sequence[int]) -> Iterator[Array]:
 
 
 def _most_frequent(ordered: Array) -> Array:
-    best, best_run = ordered[0].copy(), np.ones(ordered.shape[1:], np.int8)
-    run = best_run.copy()
+    best: Array = ordered[0].copy()
+    run = np.ones(best.shape, np.int8)
+    best_run = run.copy()
     for i in range(1, len(ordered)):
         run = np.where(ordered[i] == ordered[i - 1], run + 1, 1).astype(np.int8)
         longer = run > best_run

@@ -15,7 +15,7 @@ import numpy as np
 
 from gala._files import existing_file, replacing, replacing_folder
 from gala._types import Array
-from gala.errors import FileError, ImageError
+from gala.errors import FileError, ImageError, SettingError
 from gala.imio.axes import Axes, axis_names
 from gala.imio.files import Options, Place, refuse_dataset
 from gala.imio.stacks import Series, fit_for_png, images_in, numbered, read_image, write_png
@@ -58,7 +58,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
     """Write an image, or a series of them to a folder of their own."""
     refuse_dataset(place)
     if options.compression != "default":
-        raise ImageError(f"PNG and JPEG have one compression; got compression={options.compression!r}.")
+        raise SettingError(f"PNG and JPEG have one compression; got compression={options.compression!r}.")
     n_inner = 2 + (volume.axes[-1] == "channel")
     if not n_inner <= volume.ndim <= n_inner + 1 or volume.size == 0:
         raise ImageError(f"{options.format} holds images of rows and columns; got axes {volume.axes}, {volume.shape}.")

@@ -124,6 +124,8 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
         raise ImageError(
             f"TIFF holds numbers with axes row and column; got {volume.dtype} of shape {volume.shape}. HDF5 takes it."
         )
+    if options.compression not in ("default", "none", "zlib"):
+        raise SettingError(f"compression of TIFF must be 'zlib' or 'none'; got {options.compression!r}.")
     dtype = np.dtype(np.uint8) if volume.dtype.kind == "b" else volume.dtype
     sizes = dict(zip((axis for axis in volume.axes if axis in spatial), volume.spacing or (), strict=False))
     about = {"sizes": sizes, "unit": volume.unit, "attributes": dict(options.attributes)}
@@ -137,7 +139,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
             dtype=dtype,
             photometric="minisblack",
             planarconfig="contig" if n_channels > 1 else None,
-            compression={"default": None, "none": None}.get(options.compression, options.compression),
+            compression="zlib" if options.compression == "zlib" else None,
             metadata={"axes": axis_letters(volume.axes).upper().replace("C", "S"), "gala": json.dumps(about)},
             resolution=_per_cm(sizes, volume.unit),
             resolutionunit="CENTIMETER" if volume.unit else None,

@@ -92,12 +92,12 @@ class Volume:
     @property
     def size(self) -> int:
         """Number of values."""
-        return int(math.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         """Number of bytes in memory."""
-        return self.size * self.dtype.itemsize
+        return int(self.size * self.dtype.itemsize)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -277,7 +277,7 @@ def _picks(key: Any, shape: tuple[int, ...]) -> list[slice | int]:
     if len(items) > len(shape):
         raise IndexError(f"a volume of {len(shape)} axes was given {len(items)} indices.")
     for item in items:
-        if not isinstance(item, slice) and (not hasattr(item, "__index__") or isinstance(item, bool)):
+        if not isinstance(item, slice | int | np.integer) or isinstance(item, bool):
             raise SettingError(
                 f"a volume in a file is read by whole numbers and slices; got {item!r}. Read it first: volume[...]."
             )
@@ -287,7 +287,7 @@ def _picks(key: Any, shape: tuple[int, ...]) -> list[slice | int]:
 def _forwards(pick: Any, n: int) -> tuple[slice, slice | int]:
     """Return the slice to read, with a step above 0, and what to take of it then."""
     if not isinstance(pick, slice):
-        at = pick.__index__()
+        at = int(pick)
         if not -n <= at < n:
             raise IndexError(f"index {at} is outside an axis of length {n}.")
         return slice(at % n, at % n + 1), 0

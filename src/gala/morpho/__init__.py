@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "boundaries": ["damify", "remove_merged_boundaries", "seg_to_bdry", "undam"],
         "minima": ["complement", "hminima", "impose_minima", "morphological_reconstruction", "regional_minima"],
         "pieces": ["relabel_connected", "relabel_from_one", "remove_small_connected_components"],
+        "polarities": ["Polarity", "boundary_labels", "check_polarity", "polarity"],
         "seeds": ["minimum_seeds", "multiscale_regular_seeds", "multiscale_seed_sequence", "refined_seeding"],
         "splits": ["manual_split", "split_exclusions"],
         "oversegmentation": ["superpixels"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from gala.features.base import Null
 from gala.features.io import create_fm
 from gala.features.program import output_names
 from gala.graph.caches import Channels, ImageKind
-from gala.pipeline.recipe import DECISIONS, Learned
+from gala.pipeline.recipe import DECISIONS, Learned, Recipe
 
 FORMAT = 1
 _PREFIX = "model_"
@@ -30,6 +31,7 @@ class Stored(NamedTuple):
     threshold: float
     ndim: int
     n_channels_of: dict[str, int]  # of each image; the name of the main one is empty
+    pixels: str | None  # what made the boundary maps, in words
     parameters: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -71,7 +73,7 @@ def read_segmenter(fn: FileName) -> Stored:
     FileError
         If the file is missing, damaged, no segmenter, or from a newer version.
     """
-    return read_archive(fn, "a segmenter", FORMAT, _from_arrays)
+    return read_archive(fn, "a segmenter", FORMAT, _from_arrays, mark="settings")
 
 
 def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
@@ -81,6 +83,8 @@ def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
     if described["decision"] not in DECISIONS:
         raise FileError(f"there is no decision named {described['decision']!r}")
     features = create_fm(described.pop("features"))
+    recipe = settings["parameters"].get("recipe")
+    settings["parameters"]["recipe"] = None if recipe is None else Recipe(**recipe)
     stored = Stored(learned=Learned(features, FlatClassifier(model), **described), **settings)
     n_features = len(output_names(features, _kind(stored)))
     if n_features != model.shift.size:
@@ -98,19 +102,21 @@ def _kind(stored: Stored) -> ImageKind:
 
 
 def json_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `parameters` that can be written as JSON; feature managers as their descriptions.
+    """Return those of `parameters` that can be written as JSON; recipes and feature managers as descriptions.
 
     Examples
     --------
     >>> json_of({"spacing": (40, np.float64(4)), "recipe": object()})
     {'spacing': [40, 4.0]}
     """
-    plain = {name: _plain(value) for name, value in parameters.items()}
-    return {name: value for name, value in plain.items() if _is_json(value)}
+    found = {name: _plain(value) for name, value in parameters.items()}
+    return {name: value for name, value in found.items() if _is_json(value)}
 
 
 def _plain(value: Any) -> Any:
     """Return a parameter with NumPy's numbers, tuples, mappings and feature managers as what JSON has for them."""
+    if isinstance(value, Recipe):
+        return json_of({each.name: getattr(value, each.name) for each in fields(value)})
     if isinstance(value, Null):
         return value.write_fm()
     if isinstance(value, np.generic):

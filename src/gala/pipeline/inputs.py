@@ -62,6 +62,13 @@ def is_many(images: object) -> bool:
     return isinstance(images, list | tuple)
 
 
+def maps_of(pixels: Any, images: Any) -> Any:
+    """Return what `pixels` make of each image, or the images if it is None."""
+    if pixels is None:
+        return images
+    return [pixels.predict(each) for each in images] if is_many(images) else pixels.predict(images)
+
+
 def given_volumes(
     images: Any, truths: Any, superpixels: Any = None, *, extra: Any = None, mask: Any = None
 ) -> list[Given]:

@@ -19,8 +19,8 @@ from gala.engine.policy import (
 )
 from gala.errors import PolicyError
 from gala.graph.tree import MergeTree
+from gala.pipeline.graphs import graph_of, with_superpixels
 from gala.pipeline.inputs import given_volume
-from gala.pipeline.training import graph_of
 
 _plain: dict[str, Policy] = {
     "mean": boundary_mean,
@@ -92,13 +92,11 @@ class HandMade:
     n_threads: int | None = None
     threshold_: float = 0.5  # where to cut unless told otherwise
 
-    def make_superpixels(self, image: ArrayLike, *, mask: ArrayLike | None = None) -> Labels:
+    def make_superpixels(self, image: ArrayLike, *, mask: ArrayLike | None = None, ndim: int | None = None) -> Labels:
         """Return the superpixels of an image; see `Segmenter.make_superpixels`."""
-        from gala.morpho import superpixels
-
-        volume = given_volume(image, mask=mask)
-        labels: Labels = superpixels(volume.image[..., 0], spacing=self.spacing, mask=volume.mask)
-        return labels
+        volume = with_superpixels(given_volume(image, mask=mask, ndim=ndim), spacing=self.spacing)
+        assert volume.superpixels is not None  # they were just made
+        return volume.superpixels
 
     def merge_tree(self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None) -> MergeTree:
         """Return every segmentation of an image; see `Segmenter.merge_tree`."""

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gala import __version__
 from gala._files import FileName
-from gala._types import ArrayLike, Floats, Labels
+from gala._types import ArrayLike, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
@@ -21,9 +21,10 @@ from gala.features.base import Null
 from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
-from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many
+from gala.pipeline.graphs import graph_of, with_superpixels
+from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many, maps_of
 from gala.pipeline.recipe import Recipe
-from gala.pipeline.training import Progress, Training, graph_of, steps
+from gala.pipeline.training import Progress, Training, steps
 
 
 class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -158,7 +159,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         recipe = self._recipe()
         if self.threshold not in ("auto", "held-out"):
             check_threshold(self.threshold)  # type: ignore[arg-type]  # raises for other words
-        volumes, hashes = in_order(given_volumes(images, truths, superpixels, extra=extra, mask=mask))
+        volumes, hashes = in_order(
+            given_volumes(maps_of(self.pixels, images), truths, superpixels, extra=extra, mask=mask)
+        )
         first = volumes[0]
         for volume in volumes[1:]:
             check_kind(volume, len(first.shape), first.n_channels_of, "all volumes must be alike:")
@@ -169,9 +172,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             chosen = training.hold_out(volumes) if held_out else (self.threshold, None)
             learned = training.learn([training.lesson(volume) for volume in volumes])
         threshold, held_out_vi = chosen
-        self.learned_ = learned
+        self.learned_, self.held_out_vi_ = learned, held_out_vi
         self.threshold_ = learned.threshold if threshold == "auto" else float(threshold)
-        self.held_out_vi_: float | None = held_out_vi
         self.ndim_, self.n_channels_of_ = len(first.shape), first.n_channels_of
         parameters = {name: repr(value) for name, value in self._lasting_params().items()}
         self.provenance_ = {
@@ -198,16 +200,16 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Parameters
         ----------
-        image : array, shape (M, ..., P) or (M, ..., P, C)
-            As for `predict`.
-        mask : array of bool, shape (M, ..., P), optional
-            Voxels that are False belong to none.
+        image, mask
+            As for `predict`; nothing needs to be learned before.
 
         Returns
         -------
-        superpixels : array of int, shape (M, ..., P)
+        superpixels : array of int32, shape (M, ..., P)
+            0 where masked.
         """
-        volume = self._with_superpixels(given_volume(image, mask=mask, ndim=getattr(self, "ndim_", None)))
+        volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=getattr(self, "ndim_", None))
+        volume = self._with_superpixels(volume)
         assert volume.superpixels is not None  # they were just made
         return volume.superpixels
 
@@ -219,24 +221,16 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         extra: Mapping[str, ArrayLike] | None = None,
         mask: ArrayLike | None = None,
     ) -> MergeTree:
-        """Return every segmentation of an image: cut it, with `cut_labels`, at any threshold.
+        """Return every segmentation of an image: `cut_labels` cuts it at any threshold.
 
-        Parameters
-        ----------
-        image, superpixels, extra, mask
-            As for `predict`.
+        Parameters, and errors, are those of `predict`.
 
         Returns
         -------
         tree : MergeTree
             Its leaves are the superpixels, in the order of their labels.
-
-        Raises
-        ------
-        ShapeError
-            If the image has other channels than those that were learned from.
         """
-        return self._tree(image, superpixels, extra, mask)[0]
+        return self._tree(self._one(image, superpixels=superpixels, extra=extra, mask=mask))[0]
 
     def predict(
         self,
@@ -274,10 +268,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         sklearn.exceptions.NotFittedError
             If nothing was learned yet.
         """
-        tree, volume = self._tree(image, superpixels, extra, mask)
-        assert volume.superpixels is not None  # the tree was made of them
-        at = self.threshold_ if threshold is None else threshold
-        return cut_labels(volume.superpixels, tree, at, mask=volume.mask, n_threads=self.n_threads)
+        tree, volume = self._tree(self._one(image, superpixels=superpixels, extra=extra, mask=mask))
+        return self._segment(tree, volume, self.threshold_ if threshold is None else threshold)
 
     def score(
         self,
@@ -302,36 +294,31 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         scores = []
-        for volume in given_volumes(images, truths, superpixels, extra=extra, mask=mask):
-            seg = self.predict(volume.image, volume.superpixels, extra=volume.extra, mask=volume.mask)
+        for volume in given_volumes(maps_of(self.pixels, images), truths, superpixels, extra=extra, mask=mask):
+            seg = self._segment(*self._tree(volume), self.threshold_)
             scores.append(np.mean([vi(seg, truth) for truth in volume.truths]))
         return -float(np.mean(scores))
 
-    def _tree(
-        self,
-        image: ArrayLike,
-        superpixels: ArrayLike | None,
-        extra: Mapping[str, ArrayLike] | None,
-        mask: ArrayLike | None,
-    ) -> tuple[MergeTree, Given]:
+    def _one(self, image: ArrayLike, **rest: Any) -> Given:
         check_is_fitted(self, msg=_NOT_FITTED)
-        if is_many(image) or is_many(superpixels):
-            raise ShapeError("one image at a time, as an array; for a list of them call this for each.")
-        volume = given_volume(image, superpixels=superpixels, extra=extra, mask=mask, ndim=self.ndim_)
+        if is_many(image):
+            raise ShapeError("predict takes one image at a time, as an array; call it for each of a list.")
+        return given_volume(maps_of(self.pixels, image), ndim=self.ndim_, **rest)
+
+    def _with_superpixels(self, volume: Given) -> Given:
+        return with_superpixels(volume, spacing=self.spacing, options=self.superpixel_options)
+
+    def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
+        """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
         check_kind(volume, self.ndim_, self.n_channels_of_, "image must have what the segmenter learned from,")
         volume = self._with_superpixels(volume)
         policy = self.learned_.policy
         graph = graph_of(volume, policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph
         return agglomerate(graph, policy, rescore=self.learned_.rescore, n_threads=self.n_threads), volume
 
-    def _with_superpixels(self, volume: Given) -> Given:
-        if volume.superpixels is not None:
-            return volume
-        from gala.morpho import superpixels
-
-        options = dict(self.superpixel_options or {})
-        boundary: Floats = volume.image[..., 0]
-        return volume._replace(superpixels=superpixels(boundary, spacing=self.spacing, mask=volume.mask, **options))
+    def _segment(self, tree: MergeTree, volume: Given, threshold: float) -> Labels:
+        assert volume.superpixels is not None
+        return cut_labels(volume.superpixels, tree, threshold, mask=volume.mask, n_threads=self.n_threads)
 
     # -- being an estimator ----------------------------------------------------------------------------------------
 
@@ -345,16 +332,14 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Raises
         ------
-        FileError
-            If the file cannot be written.
-        ClassifierError
-            If the classifier cannot be laid flat.
+        FileError, ClassifierError
+            If the file cannot be written, or the classifier cannot be laid flat.
 
         Notes
         -----
         The file holds the feature managers, the classifier as arrays, thresholds, `provenance_`, and those parameters
-        that can be written as JSON. A recipe, classifiers and `pixels` given as objects are not written: what is loaded
-        segments as this does, but to learn once more give it these again.
+        that can be written as JSON. What is loaded segments as this does, but `pixels` must be given to `load` again,
+        and to learn once more by it, set a classifier that was not given by name, too.
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         stored = Stored(
@@ -362,19 +347,21 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             self.threshold_,
             self.ndim_,
             self.n_channels_of_,
+            None if self.pixels is None else repr(self.pixels),
             json_of(self._lasting_params()),
             self.provenance_,
         )
         write_segmenter(fn, stored)
 
     @classmethod
-    def load(cls, fn: FileName) -> Self:
+    def load(cls, fn: FileName, *, pixels: Any = None) -> Self:
         """Read a segmenter that `save` wrote. Nothing in the file is ever executed.
 
         Parameters
         ----------
         fn : str or path
-            The file.
+        pixels : object with ``predict(image)``, optional
+            What makes boundary maps, if it did when the segmenter learned.
 
         Returns
         -------
@@ -383,16 +370,18 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
         Raises
         ------
-        FileError
-            If the file is missing, damaged, no segmenter, or from a newer version.
+        FileError, SettingError
+            If the file is missing, damaged, no segmenter, or from a newer version; if it needs `pixels`.
         """
         stored = read_segmenter(fn)
-        segmenter = cls(**stored.parameters)
-        segmenter.learned_ = stored.learned
-        segmenter.threshold_ = stored.threshold
-        segmenter.held_out_vi_ = stored.provenance["held_out_vi"]
+        if stored.pixels is not None and pixels is None:
+            raise SettingError(
+                f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}."
+            )
+        segmenter = cls(**stored.parameters, pixels=pixels)
+        segmenter.learned_, segmenter.threshold_ = stored.learned, stored.threshold
         segmenter.ndim_, segmenter.n_channels_of_ = stored.ndim, stored.n_channels_of
-        segmenter.provenance_ = stored.provenance
+        segmenter.provenance_, segmenter.held_out_vi_ = stored.provenance, stored.provenance["held_out_vi"]
         return segmenter
 
     def _lasting_params(self) -> dict[str, Any]:

@@ -14,29 +14,14 @@ from gala._types import Labels
 from gala.engine.agglomerate import agglomerate
 from gala.errors import LabelError, SettingError
 from gala.evaluate.curves import Curve, curve
-from gala.features.base import Null
-from gala.features.declared import Declared
-from gala.graph.build import build_graph
 from gala.graph.overlaps import volume_overlaps
-from gala.graph.volume import check_volume
 from gala.graph.voxels import map_labels, present_labels
+from gala.pipeline.graphs import graph_of
 from gala.pipeline.inputs import Given
 from gala.pipeline.recipe import Learned, Recipe, VolumeGraph
 
 Progress: TypeAlias = Callable[[int, int], Any]
 Lesson: TypeAlias = tuple[VolumeGraph, Sequence[Labels]]
-
-
-def graph_of(
-    volume: Given, needs: Null, *, spacing: Sequence[float] | None = None, n_threads: int | None = None
-) -> VolumeGraph:
-    """Return the graph of a volume that has superpixels, with what feature managers need."""
-    assert volume.superpixels is not None  # the estimator makes them
-    options = {"mask": volume.mask, "spacing": spacing, "extra": volume.extra}
-    checked = check_volume(volume.superpixels, volume.image, **options)  # type: ignore[arg-type]  # mypy joins their types
-    leaves = [leaf for leaf in needs.leaves() if isinstance(leaf, Declared)]
-    graph = build_graph(checked.labels, checked.image, leaves, **options, n_threads=n_threads)  # type: ignore[arg-type]  # same
-    return VolumeGraph(graph, checked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,7 +291,7 @@ def _table(key: str, title: str, note: str, shown: Mapping[str, str], rows: Arra
 
 
 def _cell(value: Any) -> Cell:
-    place: Cell = ", ".join(f"{x:.0f}" for x in value) if isinstance(value, list) else value
+    place: Cell = ",\N{NO-BREAK SPACE}".join(f"{x:.0f}" for x in value) if isinstance(value, list) else value
     return place
 
 

@@ -25,8 +25,9 @@ def command() -> None:
 @click.option(
     "--dense",
     is_flag=True,
-    help="Labels are whole objects, a number each: learn where they meet. Default: 1 is boundary, 2 and more are not.",
+    help="Labels are whole objects, a number each: learn where they meet. Default: 2 is boundary, others are not.",
 )
+@click.option("--reach", type=click.Choice(["volume", "planes"]), default="volume", help="planes: each on its own.")
 @options.spacing()
 @options.threads()
 @options.json()
