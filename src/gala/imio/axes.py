@@ -140,6 +140,20 @@ def usual_chunks(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
     return tuple(chunks)
 
 
+def consecutive(shape: Sequence[int], n_voxels: int = 2**21) -> tuple[int, ...]:
+    """Return a block of up to `n_voxels` voxels that follow each other in C order.
+
+    Examples
+    --------
+    >>> consecutive((50, 100, 100), 20_000)
+    (2, 100, 100)
+    """
+    sides: list[int] = []
+    for n in reversed(shape):
+        sides.insert(0, max(1, min(n, n_voxels // math.prod(sides))))
+    return tuple(sides)
+
+
 def grown(block: Sequence[int], shape: Sequence[int], n_voxels: int = 2**21) -> tuple[int, ...]:
     """Return a block of whole blocks, of up to `n_voxels`, unless one is larger.
 
