@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given, settings, strategies as st
 
 from gala import imio
 from gala.errors import FileError, ImageError, LabelError, SettingError, ShapeError
@@ -152,6 +154,8 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
         ("a.precomputed", np.zeros((2, 2, 2), np.float16)),
         ("a.precomputed", np.zeros((2, 2, 2), np.float64)),
         ("a.precomputed", np.zeros((2, 2), np.uint8)),
+        ("a.h5", np.zeros((1,) * 6)),
+        ("a.h5", np.array(3)),
         ("a.h5", np.array([[object()]])),
         ("a.zarr", np.array([["word"]])),
         ("a.npy", np.array([[object()]])),
@@ -219,6 +223,28 @@ def test_any_format__a_truncated_file_is_named(tmp_path, name, share):
     assert imio.read(tmp_path / there(name)).shape == (8, 70, 80)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(draw=st.data())
+def test_any_format__changed_bytes_give_a_volume_or_an_error_that_names_it(tmp_path_factory, name, draw):
+    needs(name)
+    folder = tmp_path_factory.mktemp("damage")
+    size = {} if name == "a.npy" else {"spacing": (3, 2, 1), "unit": "nm"}
+    imio.write(folder / name, small, provenance={"a": 1}, **size)
+    files = sorted(item for item in folder.rglob("*") if item.is_file())
+    file = draw.draw(st.sampled_from(files), label="file")
+    content = bytearray(file.read_bytes())
+    changes = st.dictionaries(st.integers(0, len(content) - 1), st.integers(0, 255), min_size=1, max_size=3)
+    for place, value in draw.draw(changes, label="changes").items():
+        content[place] = value
+    file.write_bytes(content)
+    try:
+        outcome = imio.read(folder / there(name))
+    except FileError as error:
+        outcome = error
+    assert isinstance(outcome, np.ndarray) or Path(there(name)).name in str(outcome)
+
+
 @pytest.mark.parametrize("name", ["a.zarr", "a.n5", "a.precomputed"])
 def test_store__without_its_description_is_named(tmp_path, name):
     (tmp_path / name).mkdir()
@@ -239,6 +265,18 @@ def test_open__spacing_in_a_file_that_does_not_fit_is_named(tmp_path):
     array.attrs["spacing"] = [1, 1]
     with pytest.raises(FileError, match=r"a\.zarr: spacing must be"):
         imio.open(tmp_path / "a.zarr")
+
+
+def test_open__what_holds_no_numbers_is_named(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["words"] = ["a", "b"]
+        file["one"] = 3
+        file["many"] = np.zeros((1,) * 6)
+    for name in ("words", "many"):
+        with pytest.raises(FileError, match=rf"a\.h5::{name}: a volume holds numbers, and has 1 to 5 axes"):
+            imio.open(tmp_path / f"a.h5::{name}")
+    with pytest.raises(FileError, match="no dataset 'one' that holds an array"):
+        imio.open(tmp_path / "a.h5::one")
 
 
 # What is there already

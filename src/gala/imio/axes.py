@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from gala.errors import SettingError, ShapeError
+from gala.errors import SettingError
 
 Axes: TypeAlias = tuple[str, ...]
 
@@ -54,15 +54,13 @@ def axis_letters(axes: Axes) -> str:
 
 
 def usual_axes(ndim: int) -> Axes:
-    """Return the axes of a volume that does not name them.
+    """Return the axes of a volume of 1 to 5 of them that does not name them.
 
     Examples
     --------
     >>> usual_axes(4)
     ('plane', 'row', 'column', 'channel')
     """
-    if ndim not in _usual:
-        raise ShapeError(f"a volume has 1 to 5 axes, of time, plane, row, column and channel; got {ndim}.")
     return axis_names(_usual[ndim])
 
 

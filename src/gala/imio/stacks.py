@@ -1,4 +1,4 @@
-"""Volumes as stacks of images: multi-page TIFF, series of TIFF or PNG; or HDF5, as the extension says."""
+"""Volumes as stacks of images: multi-page TIFF, series of TIFF, PNG or JPEG; or HDF5, as the extension says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_image_stack(*files: FileName, group: str = "stack", crop: Crop = None) 
     Parameters
     ----------
     *files : str or path
-        One name: an HDF5 file, a TIFF file with any number of pages, or a PNG file, read as it is; or a
+        One name: an HDF5 file, a TIFF file with any number of pages, or a PNG or JPEG file, read as it is; or a
         folder or a pattern such as ``"planes/*.png"``, whose images become planes in natural order (2 before
         10). Several names: images that become planes in the order given.
     group : str

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from gala._types import Array
-from gala.errors import FileError, GalaError, SettingError, ShapeError
+from gala.errors import FileError, GalaError, ImageError, SettingError, ShapeError
 from gala.graph.volume import check_spacing
 from gala.imio.axes import Axes, axis_letters, axis_names, consecutive, grown, n_spatial, presented, usual_axes
 
@@ -70,6 +70,10 @@ class Volume:
         self.format = stored.format
         self._stored = stored
         shape = tuple(int(n) for n in stored.values.shape)
+        if np.dtype(stored.values.dtype).kind not in "buifc" or not 1 <= len(shape) <= 5:
+            raise (ImageError if stored.format == "memory" else FileError)(
+                f"{path}: a volume holds numbers, and has 1 to 5 axes; got {stored.values.dtype} of shape {shape}."
+            )
         self._names = _axes_of(stored, shape, axes, path)
         kept = [i for i in presented(self._names) if not (stored.has_all_axes and self._is_extra(i, shape))]
         self.order = kept + [i for i in range(len(shape)) if i not in kept]
