@@ -146,6 +146,10 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
         ("p/%d.png", np.full((1, 2, 2), 70_000)),
         ("p/%d.png", np.full((1, 2, 2), -1)),
         ("p/%d.png", np.zeros((1, 1, 2, 2, 3), np.uint8)),
+        ("a.png", np.zeros((2, 2, 5), np.uint8)),
+        ("a.png", np.zeros((2, 2, 5), np.bool_)),
+        ("a.png", np.zeros((2, 2, 3), np.uint16)),
+        ("p/%d.png", np.zeros((1, 2, 2, 3), np.int64) + 300),
         ("p/%d.jpg", np.zeros((1, 2, 2), np.uint16)),
         ("p/%d.jpg", np.zeros((1, 2, 2, 2), np.uint8)),
         ("p/%d.jpg", np.zeros((1, 2, 2), np.int64)),
@@ -163,8 +167,9 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
 )
 def test_write__a_volume_that_the_format_cannot_hold_is_refused(tmp_path, name, array):
     needs(name)
+    axes = "yxc" if array.shape[-1:] in ((5,), (3,)) and array.ndim == 3 else None
     with pytest.raises(ImageError, match=r"hold"):
-        imio.write(tmp_path / name, array)
+        imio.write(tmp_path / name, array, axes=axes)
     assert everything_in(tmp_path) == {}
 
 
@@ -299,6 +304,8 @@ def test_store__a_group_or_anything_else_is_never_replaced(tmp_path):
 def test_series__needs_a_folder_of_its_own(tmp_path):
     with pytest.raises(FileError, match=r"2 planes need a folder of their own, as in .*a/%04d\.png"):
         imio.write(tmp_path / "a.png", small)
+    with pytest.raises(FileError, match="2 planes need a folder of their own"):
+        imio.write(tmp_path / "50%.png", small)
     imio.write(tmp_path / "a" / "%d.png", small)
     imio.write(tmp_path / "a" / "%d.png", small + 1)
     assert imio.read(tmp_path / "a").min() == 1
