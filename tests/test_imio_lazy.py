@@ -1,6 +1,7 @@
 """Volumes are read as far as they are asked for, and files of other tools mean what those tools mean."""
 
 import json
+import sys
 
 import h5py
 import imageio.v3
@@ -13,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
 from gala import imio
-from gala.errors import FileError, SettingError
+from gala.errors import FileError, ImageError, SettingError
+from gala.imio.axes import axis_names
 from gala.imio.files import as_volume
 from gala.imio.pyramid import coarser, halvings, reduce_windows
 from gala.imio.volume import Stored, Volume
@@ -134,6 +136,54 @@ def test_write__dask_arrays_are_computed_block_by_block_and_volumes_become_dask_
         assert_array_equal((volume.as_dask((5, 5, 5)) + 1).compute(), values + 1)
 
 
+@pytest.mark.parametrize("name", ["a.zarr", "a.h5", "a.npy", "a.tif", "a.ome.zarr"])
+def test_write__a_volume_may_take_the_place_of_itself(tmp_path, name):
+    imio.write(tmp_path / name, np.arange(24).reshape(2, 3, 4))
+    with imio.open(tmp_path / name) as volume:
+        imio.write(tmp_path / name, volume)
+        assert_array_equal(imio.read(tmp_path / name), np.arange(24).reshape(2, 3, 4))
+
+
+@pytest.mark.parametrize("axes", ["x", "yx", "yxc", "zx", "tyx", "tzyxc"])
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.ome.zarr", "a.tif", "a.n5", "a.npy"])
+def test_axes__of_any_number_are_kept(tmp_path, name, axes):
+    if name == "a.n5":
+        pytest.importorskip("tensorstore", reason="N5 needs tensorstore")
+    values = np.random.default_rng(0).random((2, 3, 4, 5, 2)[: len(axes)])
+    if name == "a.tif" and "y" not in axes:
+        with pytest.raises(ImageError, match="TIFF holds numbers with axes row and column"):
+            imio.write(tmp_path / name, values, axes=axes)
+        return
+    imio.write(tmp_path / name, values, axes=axes)
+    with imio.open(tmp_path / name, axes=axes if name == "a.npy" else None) as volume:
+        assert volume.axes == axis_names(axes)
+        assert_array_equal(volume, values)
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.zarr::b", "a.npy"])
+def test_write__no_voxels_are_no_voxels(tmp_path, name):
+    imio.write(tmp_path / name, np.zeros((0, 3, 4), np.uint16))
+    assert (imio.read(tmp_path / name).shape, imio.read(tmp_path / name).dtype) == ((0, 3, 4), np.uint16)
+    with imio.open(tmp_path / name) as volume:
+        assert "min" not in volume.describe()
+
+
+@pytest.mark.parametrize("module", ["tensorstore", "dask.array"])
+def test_extras__that_are_missing_are_named_with_what_to_install(tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SettingError, match="pip install 'gala-segmentation"):
+        imio.write(tmp_path / "a.n5", np.zeros((2, 2))) if module == "tensorstore" else as_volume([[1]]).as_dask()
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr__a_copy_of_all_descriptions_is_brought_up_to_date(tmp_path, version):
+    imio.write(tmp_path / "a.zarr::one", np.zeros((2, 2)), format=f"zarr{version}")
+    zarr.consolidate_metadata(tmp_path / "a.zarr")
+    imio.write(tmp_path / "a.zarr::two", np.ones((2, 2)))
+    assert sorted(zarr.open_consolidated(tmp_path / "a.zarr").keys()) == ["one", "two"]
+
+
 def test_write__channels_first_are_moved(tmp_path):
     values = np.random.default_rng(0).random((2, 3, 4, 5))
     for name in ("a.h5", "a.ome.zarr", "a.tif"):
@@ -142,7 +192,7 @@ def test_write__channels_first_are_moved(tmp_path):
 
 
 def test_chunks__are_of_the_size_asked_for_and_whole_for_small_volumes(tmp_path):
-    values = np.zeros((4, 300, 100, 200), np.float32)
+    values = np.zeros((4, 130, 100, 140), np.uint8)
     for name in ("a.h5", "a.zarr"):
         imio.write(tmp_path / name, values, axes="czyx")
         with imio.open(tmp_path / name) as volume:

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given, settings, strategies as st
 
 from gala import imio
 from gala.errors import FileError, ImageError, LabelError, SettingError, ShapeError
@@ -144,6 +146,10 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
         ("p/%d.png", np.full((1, 2, 2), 70_000)),
         ("p/%d.png", np.full((1, 2, 2), -1)),
         ("p/%d.png", np.zeros((1, 1, 2, 2, 3), np.uint8)),
+        ("a.png", np.zeros((2, 2, 5), np.uint8)),
+        ("a.png", np.zeros((2, 2, 5), np.bool_)),
+        ("a.png", np.zeros((2, 2, 3), np.uint16)),
+        ("p/%d.png", np.zeros((1, 2, 2, 3), np.int64) + 300),
         ("p/%d.jpg", np.zeros((1, 2, 2), np.uint16)),
         ("p/%d.jpg", np.zeros((1, 2, 2, 2), np.uint8)),
         ("p/%d.jpg", np.zeros((1, 2, 2), np.int64)),
@@ -152,6 +158,8 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
         ("a.precomputed", np.zeros((2, 2, 2), np.float16)),
         ("a.precomputed", np.zeros((2, 2, 2), np.float64)),
         ("a.precomputed", np.zeros((2, 2), np.uint8)),
+        ("a.h5", np.zeros((1,) * 6)),
+        ("a.h5", np.array(3)),
         ("a.h5", np.array([[object()]])),
         ("a.zarr", np.array([["word"]])),
         ("a.npy", np.array([[object()]])),
@@ -159,8 +167,9 @@ def test_write__metadata_that_a_format_cannot_hold_is_left_out_with_a_warning(tm
 )
 def test_write__a_volume_that_the_format_cannot_hold_is_refused(tmp_path, name, array):
     needs(name)
+    axes = "yxc" if array.shape[-1:] in ((5,), (3,)) and array.ndim == 3 else None
     with pytest.raises(ImageError, match=r"hold"):
-        imio.write(tmp_path / name, array)
+        imio.write(tmp_path / name, array, axes=axes)
     assert everything_in(tmp_path) == {}
 
 
@@ -219,6 +228,28 @@ def test_any_format__a_truncated_file_is_named(tmp_path, name, share):
     assert imio.read(tmp_path / there(name)).shape == (8, 70, 80)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(draw=st.data())
+def test_any_format__changed_bytes_give_a_volume_or_an_error_that_names_it(tmp_path_factory, name, draw):
+    needs(name)
+    folder = tmp_path_factory.mktemp("damage")
+    size = {} if name == "a.npy" else {"spacing": (3, 2, 1), "unit": "nm"}
+    imio.write(folder / name, small, provenance={"a": 1}, **size)
+    files = sorted(item for item in folder.rglob("*") if item.is_file())
+    file = draw.draw(st.sampled_from(files), label="file")
+    content = bytearray(file.read_bytes())
+    changes = st.dictionaries(st.integers(0, len(content) - 1), st.integers(0, 255), min_size=1, max_size=3)
+    for place, value in draw.draw(changes, label="changes").items():
+        content[place] = value
+    file.write_bytes(content)
+    try:
+        outcome = imio.read(folder / there(name))
+    except FileError as error:
+        outcome = error
+    assert isinstance(outcome, np.ndarray) or Path(there(name)).name in str(outcome)
+
+
 @pytest.mark.parametrize("name", ["a.zarr", "a.n5", "a.precomputed"])
 def test_store__without_its_description_is_named(tmp_path, name):
     (tmp_path / name).mkdir()
@@ -241,6 +272,18 @@ def test_open__spacing_in_a_file_that_does_not_fit_is_named(tmp_path):
         imio.open(tmp_path / "a.zarr")
 
 
+def test_open__what_holds_no_numbers_is_named(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["words"] = ["a", "b"]
+        file["one"] = 3
+        file["many"] = np.zeros((1,) * 6)
+    for name in ("words", "many"):
+        with pytest.raises(FileError, match=rf"a\.h5::{name}: a volume holds numbers, and has 1 to 5 axes"):
+            imio.open(tmp_path / f"a.h5::{name}")
+    with pytest.raises(FileError, match="no dataset 'one' that holds an array"):
+        imio.open(tmp_path / "a.h5::one")
+
+
 # What is there already
 
 
@@ -261,6 +304,8 @@ def test_store__a_group_or_anything_else_is_never_replaced(tmp_path):
 def test_series__needs_a_folder_of_its_own(tmp_path):
     with pytest.raises(FileError, match=r"2 planes need a folder of their own, as in .*a/%04d\.png"):
         imio.write(tmp_path / "a.png", small)
+    with pytest.raises(FileError, match="2 planes need a folder of their own"):
+        imio.write(tmp_path / "50%.png", small)
     imio.write(tmp_path / "a" / "%d.png", small)
     imio.write(tmp_path / "a" / "%d.png", small + 1)
     assert imio.read(tmp_path / "a").min() == 1

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from gala.errors import SettingError, ShapeError
+from gala.errors import SettingError
 
 Axes: TypeAlias = tuple[str, ...]
 
@@ -54,15 +54,13 @@ def axis_letters(axes: Axes) -> str:
 
 
 def usual_axes(ndim: int) -> Axes:
-    """Return the axes of a volume that does not name them.
+    """Return the axes of a volume of 1 to 5 of them that does not name them.
 
     Examples
     --------
     >>> usual_axes(4)
     ('plane', 'row', 'column', 'channel')
     """
-    if ndim not in _usual:
-        raise ShapeError(f"a volume has 1 to 5 axes, of time, plane, row, column and channel; got {ndim}.")
     return axis_names(_usual[ndim])
 
 
@@ -138,6 +136,20 @@ def usual_chunks(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
         wanted = sides.get(axis, side)
         chunks.append(max(1, n if axis in spatial and n <= 2 * wanted else min(n, wanted)))
     return tuple(chunks)
+
+
+def consecutive(shape: Sequence[int], n_voxels: int = 2**21) -> tuple[int, ...]:
+    """Return a block of up to `n_voxels` voxels that follow each other in C order.
+
+    Examples
+    --------
+    >>> consecutive((50, 100, 100), 20_000)
+    (2, 100, 100)
+    """
+    sides: list[int] = []
+    for n in reversed(shape):
+        sides.insert(0, max(1, min(n, n_voxels // math.prod(sides))))
+    return tuple(sides)
 
 
 def grown(block: Sequence[int], shape: Sequence[int], n_voxels: int = 2**21) -> tuple[int, ...]:

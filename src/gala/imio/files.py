@@ -16,7 +16,7 @@ import numpy as np
 
 from gala._files import FileName, existing_file
 from gala._types import Array
-from gala.errors import FileError, GalaError, ImageError, SettingError, ShapeError
+from gala.errors import FileError, GalaError, SettingError, ShapeError
 from gala.imio.axes import axis_names, check_unit, usual_chunks
 from gala.imio.metadata import as_json
 from gala.imio.volume import Stored, Volume
@@ -103,7 +103,12 @@ def open(path: FileName, *, axes: str | Sequence[str] | None = None) -> Volume: 
     """
     place = Place.of(path)
     module = import_module(f"gala.imio.{_formats[_format_there(place.path)][0]}")
-    return Volume(_opened(module.open_stored, place), str(place), axes=axes)
+    stored = _opened(module.open_stored, place)
+    try:
+        return Volume(stored, str(place), axes=axes)
+    except BaseException:
+        stored.close()
+        raise
 
 
 def read(path: FileName, *, axes: str | Sequence[str] | None = None) -> Array:
@@ -198,8 +203,6 @@ def write(
     volume = as_volume(array, axes=axes, spacing=spacing, unit=unit)
     if kind not in (None, "image", "labels"):
         raise SettingError(f"kind must be 'image' or 'labels'; got {kind!r}.")
-    if volume.dtype.kind not in "buifc":
-        raise ImageError(f"volumes hold numbers; got an array of {volume.dtype}.")
     given = provenance if provenance is not None else volume.attributes.get("provenance")
     options = Options(
         chosen,

@@ -5,6 +5,7 @@ What gala knows of a volume is in the text of each PNG, or the comment of each J
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from gala._types import Array
 from gala.errors import FileError, ImageError, SettingError
 from gala.imio.axes import Axes, axis_names
 from gala.imio.files import Options, Place, refuse_dataset
-from gala.imio.stacks import Series, fit_for_png, images_in, numbered, read_image, write_png
+from gala.imio.stacks import Series, fit_for_png, images_in, number_in_name, numbered, read_image, write_png
 from gala.imio.volume import Stored, Volume
 
 
@@ -60,8 +61,11 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
     if options.compression != "default":
         raise SettingError(f"PNG and JPEG have one compression; got compression={options.compression!r}.")
     n_inner = 2 + (volume.axes[-1] == "channel")
-    if not n_inner <= volume.ndim <= n_inner + 1 or volume.size == 0:
-        raise ImageError(f"{options.format} holds images of rows and columns; got axes {volume.axes}, {volume.shape}.")
+    if not n_inner <= volume.ndim <= n_inner + 1 or not {"row", "column"} <= set(volume.axes) or volume.size == 0:
+        raise ImageError(
+            f"{options.format} holds images of rows and columns; got axes "
+            f"{', '.join(volume.axes)} of shape {volume.shape}."
+        )
     about: dict[str, Any] = dict(options.attributes)
     if volume.spacing:
         about |= {"spacing": volume.spacing} | ({"unit": volume.unit} if volume.unit else {})
@@ -70,7 +74,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
         with replacing(place.path) as new:
             write(volume[...], new)
         return
-    names = numbered(place.path, len(volume)) if "%" in place.path.name else None
+    names = numbered(place.path, len(volume)) if number_in_name.search(place.path.name) else None
     if names is None:
         raise FileError(
             f"{place.path} is the name of one image; {len(volume)} planes need a folder of their own, as in "
@@ -99,8 +103,10 @@ def _writer(volume: Volume, options: Options, about: str) -> Callable[[Array, Pa
 
 def _png_dtype(volume: Volume) -> np.dtype[Any]:
     """Return the smaller dtype of 8 and 16 bits that holds all values, after reading them if it takes that."""
-    if volume.dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        return fit_for_png(volume[:1] if volume.ndim > 2 else volume[...]).dtype
-    if volume.dtype.kind == "b":
-        return np.dtype(np.uint8)
-    return np.result_type(*(fit_for_png(volume[box]).dtype for box in volume.blocks()))
+    given = np.dtype(np.uint8) if volume.dtype.kind == "b" else volume.dtype
+    is_ready = given in (np.dtype(np.uint8), np.dtype(np.uint16))
+    boxes = volume.blocks((*volume.block_shape()[:-1], volume.shape[-1]))
+    n_channels = volume.shape[-1:] if volume.axes[-1] == "channel" else ()
+    first = itertools.islice(boxes, 1 if is_ready else None)
+    blocks = (volume[box].reshape(1, 1, -1, *n_channels).astype(given) for box in first)
+    return np.result_type(*(fit_for_png(block).dtype for block in blocks))

@@ -1,4 +1,4 @@
-"""Volumes as stacks of images: multi-page TIFF, series of TIFF or PNG; or HDF5, as the extension says."""
+"""Volumes as stacks of images: multi-page TIFF, series of TIFF, PNG or JPEG; or HDF5, as the extension says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _tiff = {".tif", ".tiff"}
 _jpeg = {".jpg", ".jpeg"}
 _known = {".png", *_tiff, *_hdf5}
 _readable = {*_known, *_jpeg}
-_number = re.compile(r"%0?\d*[di]")
+number_in_name = re.compile(r"%0?\d*[di]")
 
 
 def read_image_stack(*files: FileName, group: str = "stack", crop: Crop = None) -> Array:
@@ -33,7 +33,7 @@ def read_image_stack(*files: FileName, group: str = "stack", crop: Crop = None) 
     Parameters
     ----------
     *files : str or path
-        One name: an HDF5 file, a TIFF file with any number of pages, or a PNG file, read as it is; or a
+        One name: an HDF5 file, a TIFF file with any number of pages, or a PNG or JPEG file, read as it is; or a
         folder or a pattern such as ``"planes/*.png"``, whose images become planes in natural order (2 before
         10). Several names: images that become planes in the order given.
     group : str
@@ -120,7 +120,7 @@ def write_image_stack(vol: ArrayLike, fn: FileName, group: str = "stack") -> Non
     if kind == ".png":
         planes = fit_for_png(planes)
     n_channels = planes.shape[-1] if planes.ndim == 4 else 1
-    is_series = _number.search(path.name) or (kind == ".png" and planes.ndim > 2)
+    is_series = number_in_name.search(path.name) or (kind == ".png" and planes.ndim > 2)
     if not is_series or planes.ndim == 2:
         planes = planes[np.newaxis]
     names = _series(path, len(planes)) if is_series else [path]
@@ -242,16 +242,16 @@ def fit_for_png(vol: Array) -> Array:
 
 def numbered(path: Path, n_planes: int) -> list[str]:
     """Return the names of the files of a series, whose name has a number such as %04d."""
-    before, after = _number.split(path.name, maxsplit=1)
-    place = _number.findall(path.name)[0]
+    before, after = number_in_name.split(path.name, maxsplit=1)
+    place = number_in_name.findall(path.name)[0]
     return [before + place % plane + after for plane in range(n_planes)]
 
 
 def _series(path: Path, n_planes: int) -> list[Path]:
     """Return the names of the files of a series, after checking that they will be all of it."""
-    pattern = path.name if _number.search(path.name) else f"{path.stem}-%04d{path.suffix}"
+    pattern = path.name if number_in_name.search(path.name) else f"{path.stem}-%04d{path.suffix}"
     names = [path.with_name(name) for name in numbered(Path(pattern), n_planes)]
-    before, after = _number.split(pattern, maxsplit=1)
+    before, after = number_in_name.split(pattern, maxsplit=1)
     is_plane: Callable[[str], object] = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}").fullmatch
     there: Iterable[Path] = path.parent.iterdir() if path.parent.is_dir() else ()
     others = [item for item in there if is_plane(item.name) and item not in names]

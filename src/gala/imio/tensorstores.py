@@ -59,7 +59,7 @@ class _Values:
         self.chunks = tuple(store.chunk_layout.read_chunk.shape)
 
     def __getitem__(self, box: Box) -> Array:
-        return np.asarray(self.store[box].read().result())
+        return np.asarray(self.store[box].read(order="F").result())  # which becomes C order, z, y, x, without a copy
 
     def __setitem__(self, box: Box, block: Array) -> None:
         with _disk_errors():

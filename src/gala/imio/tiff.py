@@ -120,7 +120,7 @@ def _from_ome(text: str) -> tuple[dict[str, float], str | None, dict[str, Any]]:
 def write_volume(place: Place, volume: Volume, options: Options) -> None:
     """Write a page for each plane; values are not compressed unless asked, so that they can be mapped."""
     refuse_dataset(place)
-    if volume.size == 0 or volume.dtype.kind not in "buifc" or volume.ndim < 2:
+    if volume.size == 0 or not {"row", "column"} <= set(volume.axes):
         raise ImageError(
             f"TIFF holds numbers with axes row and column; got {volume.dtype} of shape {volume.shape}. HDF5 takes it."
         )

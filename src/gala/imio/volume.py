@@ -12,9 +12,9 @@ from typing import Any, Self
 import numpy as np
 
 from gala._types import Array
-from gala.errors import FileError, GalaError, SettingError, ShapeError
+from gala.errors import FileError, GalaError, ImageError, SettingError, ShapeError
 from gala.graph.volume import check_spacing
-from gala.imio.axes import Axes, axis_letters, axis_names, grown, n_spatial, presented, usual_axes, usual_chunks
+from gala.imio.axes import Axes, axis_letters, axis_names, consecutive, grown, n_spatial, presented, usual_axes
 
 Box = tuple[slice, ...]
 
@@ -70,6 +70,10 @@ class Volume:
         self.format = stored.format
         self._stored = stored
         shape = tuple(int(n) for n in stored.values.shape)
+        if np.dtype(stored.values.dtype).kind not in "buifc" or not 1 <= len(shape) <= 5:
+            raise (ImageError if stored.format == "memory" else FileError)(
+                f"{path}: a volume holds numbers, and has 1 to 5 axes; got {stored.values.dtype} of shape {shape}."
+            )
         self._names = _axes_of(stored, shape, axes, path)
         kept = [i for i in presented(self._names) if not (stored.has_all_axes and self._is_extra(i, shape))]
         self.order = kept + [i for i in range(len(shape)) if i not in kept]
@@ -137,10 +141,10 @@ class Volume:
 
     def block_shape(self, like: Sequence[int] | None = None) -> tuple[int, ...]:
         """Return a good shape of blocks to read: whole chunks, of the file or `like` these, up to 2 million voxels."""
-        chunks = usual_chunks(self.shape, self.axes) if self.chunks is None else self.chunks
+        chunks = consecutive(self.shape) if self.chunks is None else self.chunks
         if like is not None:
             both = [math.ceil(min(a, n) / b) * b for a, b, n in zip(chunks, like, self.shape, strict=True)]
-            chunks = tuple(both if math.prod(both) <= 2**28 else like)
+            chunks = tuple(both if math.prod(both) * self.dtype.itemsize <= 2**28 else like)
         return grown(chunks, self.shape)
 
     def blocks(self, shape: Sequence[int] | None = None) -> Iterator[Box]:
@@ -202,15 +206,18 @@ class Volume:
 
     def _ranges(self) -> dict[str, Any]:
         are_labels = self.dtype.kind in "ui" and "channel" not in self.axes
-        lows, highs, labels = [], [], np.empty(0, self.dtype)
+        lows, highs, labels, more = [], [], np.empty(0, self.dtype), [np.empty(0, self.dtype)]
         for box in self.blocks():
             block = self[box]
             if are_labels:
-                labels = np.union1d(labels, block)
+                more.append(np.unique(block))
+                if sum(map(len, more)) > len(labels):  # so that joining them costs no more than finding them
+                    labels, more = np.unique(np.concatenate([labels, *more])), []
                 continue
             lows.append(np.fmin.reduce(block, axis=None))  # leaves NaN out
             highs.append(np.fmax.reduce(block, axis=None))
         if are_labels:
+            labels = np.unique(np.concatenate([labels, *more]))
             return {"min": labels[0].item(), "max": labels[-1].item(), "n_labels": int(np.count_nonzero(labels))}
         return {"min": np.fmin.reduce(lows).item(), "max": np.fmax.reduce(highs).item()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -130,6 +131,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
             zarr.open_group(root, mode="r+", use_consolidated=False).require_group(above)
         with replacing_folder(target, _is_replaceable) as new:
             _write(new, volume, options, version)
+        _consolidate_again(root)
     else:
         with replacing_folder(root, _is_replaceable) as new:
             if name:
@@ -150,6 +152,14 @@ def _version_of(root: Path, options: Options, *, is_inside: bool) -> _Version:
     return found
 
 
+def _consolidate_again(root: Path) -> None:
+    """Bring up to date the copy of all descriptions that a store may have in one file, and by which others read it."""
+    if zarr.open_group(root, mode="r").metadata.consolidated_metadata is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that not every reader of version 3 knows such copies
+            zarr.consolidate_metadata(root)
+
+
 def _is_replaceable(folder: Path) -> bool:
     """Return whether a folder is an array, or a group of nothing but the scales of an image."""
     if not _is_node(folder):
@@ -160,9 +170,8 @@ def _is_replaceable(folder: Path) -> bool:
     scales = {scale.path for scale in ome.scales_of(dict(node.attrs), str(folder))}
     others = sorted(set(node.keys()) - scales)
     if others:
-        raise FileError(
-            f"{folder} is a group that holds {', '.join(others)}; name one of them, {folder}::dataset, or remove it."
-        )
+        holds = f"is a group that holds {', '.join(others)}"
+        raise FileError(f"{folder} {holds}; name a dataset in it, {folder}::dataset, or remove it.")
     return True
 
 
