@@ -593,11 +593,12 @@ def pixels(train):
 
 
 def test_pixels__that_were_learned_are_in_the_file(train, test, pixels, tmp_path):
-    segmenter = quick(pixels=pixels).fit(train.image, train.truth)
+    options = {"superpixel_options": {"method": "compact", "grid": 6}}
+    segmenter = quick(pixels=pixels, **options).fit(train.image, train.truth)
     segmenter.save(tmp_path / "a.npz")
     loaded = Segmenter.load(tmp_path / "a.npz")
     assert_array_equal(loaded.predict(test.image), segmenter.predict(test.image))
-    maps = quick().fit(pixels.predict(train.image), train.truth)
+    maps = quick(**options).fit(pixels.predict(train.image), train.truth)
     assert_array_equal(segmenter.predict(test.image), maps.predict(pixels.predict(test.image)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 

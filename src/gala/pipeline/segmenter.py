@@ -377,12 +377,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         FileError, SettingError
             If the file is missing, damaged, no segmenter, or from a newer version; if it needs `pixels`.
         """
-        stored = read_segmenter(fn)
-        if stored.pixels is not None and pixels is None:
-            raise SettingError(
-                f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}."
-            )
-        segmenter = cls(**stored.parameters, pixels=pixels)
+        stored = read_segmenter(fn, pixels)
+        segmenter = cls(**stored.parameters, pixels=stored.pixels)
         segmenter.learned_, segmenter.threshold_ = stored.learned, stored.threshold
         segmenter.ndim_, segmenter.n_channels_of_ = stored.ndim, stored.n_channels_of
         segmenter.provenance_, segmenter.held_out_vi_ = stored.provenance, stored.provenance["held_out_vi"]
