@@ -30,6 +30,7 @@ from gala.pipeline.graphs import graph_of
 from gala.pipeline.inputs import given_volume
 from gala.pipeline.training import Training, best_threshold
 
+pytestmark = pytest.mark.compiled  # volumes are too large for plain Python
 few = settings(deadline=None, max_examples=15)
 bayes = Recipe(default.basic(), "naive bayes")
 

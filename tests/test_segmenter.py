@@ -15,14 +15,24 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 import gala
-from gala import Segmenter, cut_labels, datasets, evaluate, morpho
-from gala.errors import ClassifierError, FeatureError, FileError, ImageError, LabelError, SettingError, ShapeError
+from gala import Segmenter, classify, cut_labels, datasets, evaluate, morpho
+from gala.errors import (
+    ClassifierError,
+    FeatureError,
+    FileError,
+    ImageError,
+    LabelError,
+    PolarityWarning,
+    SettingError,
+    ShapeError,
+)
 from gala.features import moments
 from gala.graph.tree import MergeTree
 from gala.pipeline import Recipe
 from gala.pipeline.files import FORMAT
 from real import read
 
+pytestmark = pytest.mark.compiled  # volumes are too large for plain Python
 SHAPE = (10, 40, 40)
 
 
@@ -575,6 +585,36 @@ def test_pixels__make_the_map(train, test, tmp_path):
         Segmenter.load(tmp_path / "a.npz")
     loaded = Segmenter.load(tmp_path / "a.npz", pixels=pixels)
     assert_array_equal(loaded.predict(raw_test, test.superpixels), expected)
+
+
+@pytest.fixture(scope="module")
+def pixels(train):
+    return classify.PixelClassifier(random_state=0).fit(train.image, morpho.boundary_labels(train.truth))
+
+
+def test_pixels__that_were_learned_are_in_the_file(train, test, pixels, tmp_path):
+    options = {"superpixel_options": {"method": "compact", "grid": 6}}
+    segmenter = quick(pixels=pixels, **options).fit(train.image, train.truth)
+    segmenter.save(tmp_path / "a.npz")
+    loaded = Segmenter.load(tmp_path / "a.npz")
+    assert_array_equal(loaded.predict(test.image), segmenter.predict(test.image))
+    maps = quick(**options).fit(pixels.predict(train.image), train.truth)
+    assert_array_equal(segmenter.predict(test.image), maps.predict(pixels.predict(test.image)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_load__refuses_damaged_pixels(train, pixels, tmp_path):
+    quick(pixels=pixels).fit(train.image, train.truth, train.superpixels).save(tmp_path / "a.npz")
+    rewritten(tmp_path / "a.npz", pixels=np.zeros(9, dtype=np.uint8))
+    with pytest.raises(FileError, match=r"a\.npz does not hold a segmenter that can be read"):
+        Segmenter.load(tmp_path / "a.npz")
+
+
+def test_inverted_map__is_told(train, fitted):
+    with pytest.warns(PolarityWarning, match=r"the boundary map seems inverted: .* pass 1 - boundary"):
+        quick().fit(1 - train.p1, train.truth, train.superpixels)
+    with pytest.warns(PolarityWarning, match="the boundary map seems inverted"):
+        fitted.predict(1 - train.p1, train.superpixels)
 
 
 def test_grid_search__chooses_among_parameters():

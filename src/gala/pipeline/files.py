@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gala import classify
 from gala._files import FileName, read_archive, write_archive
 from gala._types import Array
 from gala.classify.arrays import model_from_arrays, model_to_arrays
 from gala.classify.flat import FlatClassifier
-from gala.errors import ClassifierError, FileError
+from gala.errors import ClassifierError, FileError, SettingError
 from gala.features.base import Null
 from gala.features.io import create_fm
 from gala.features.program import output_names
@@ -31,7 +34,7 @@ class Stored(NamedTuple):
     threshold: float
     ndim: int
     n_channels_of: dict[str, int]  # of each image; the name of the main one is empty
-    pixels: str | None  # what made the boundary maps, in words
+    pixels: Any  # what made the boundary maps, or None
     parameters: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -53,27 +56,48 @@ def write_segmenter(fn: FileName, stored: Stored) -> None:
             "see gala.classify.lay_flat for those that can."
         )
     settings = stored._asdict() | {
+        "pixels": None if stored.pixels is None else repr(stored.pixels),
         "learned": {
             "features": learned.features.write_fm(),
             "decision": learned.decision,
             "rescore": learned.rescore,
             "threshold": learned.threshold,
             "provenance": learned.provenance,
-        }
+        },
     }
     arrays = {_PREFIX + name: array for name, array in model_to_arrays(learned.classifier.model).items()}
+    if isinstance(stored.pixels, classify.PixelClassifier):
+        arrays["pixels"] = _through_file(stored.pixels.save)
     write_archive(fn, FORMAT, {"settings": np.array(json.dumps(settings)), **arrays})
 
 
-def read_segmenter(fn: FileName) -> Stored:
+def read_segmenter(fn: FileName, pixels: Any = None) -> Stored:
     """Read what `write_segmenter` wrote.
 
     Raises
     ------
     FileError
         If the file is missing, damaged, no segmenter, or from a newer version.
+    SettingError
+        If it does not hold what made its maps, and that is not given as `pixels`.
     """
-    return read_archive(fn, "a segmenter", FORMAT, _from_arrays, mark="settings")
+    stored = read_archive(fn, "a segmenter", FORMAT, _from_arrays, mark="settings")
+    if isinstance(stored.pixels, str) and pixels is None:
+        raise SettingError(f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}.")
+    return stored if pixels is None else stored._replace(pixels=pixels)
+
+
+def _through_file(save: Callable[[Path], None]) -> Array:
+    """Return the bytes that `save` writes to a file, as uint8."""
+    with TemporaryDirectory() as folder:
+        save(Path(folder, "a.npz"))
+        return np.frombuffer(Path(folder, "a.npz").read_bytes(), dtype=np.uint8)
+
+
+def _pixels_of(stored: Array) -> Any:
+    with TemporaryDirectory() as folder:
+        Path(folder, "a.npz").write_bytes(stored.astype(np.uint8).tobytes())
+        return classify.PixelClassifier.load(Path(folder, "a.npz"))
 
 
 def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
@@ -86,6 +110,8 @@ def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
     recipe = settings["parameters"].get("recipe")
     settings["parameters"]["recipe"] = None if recipe is None else Recipe(**recipe)
     stored = Stored(learned=Learned(features, FlatClassifier(model), **described), **settings)
+    if "pixels" in arrays:
+        stored = stored._replace(pixels=_pixels_of(arrays["pixels"]))
     n_features = len(output_names(features, _kind(stored)))
     if n_features != model.shift.size:
         raise FileError(f"its model is one of {model.shift.size} features, and there are {n_features}")

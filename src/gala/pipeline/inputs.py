@@ -129,7 +129,7 @@ def given_volume(
             raise ShapeError(
                 f"{name} must have the shape of the image without its channels, {shape}; got {array.shape}."
             )
-    if extra is not None and not isinstance(extra, Mapping):
+    if extra is not None and not (isinstance(extra, Mapping) and all(isinstance(name, str) and name for name in extra)):
         raise SettingError(
             f'extra must be a dictionary of images by name, such as {{"raw": image}}; got {extra!r:.80}.'
         )

@@ -21,7 +21,7 @@ from gala.features.base import Null
 from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
-from gala.pipeline.graphs import graph_of, with_superpixels
+from gala.pipeline.graphs import check_boundary, graph_of, with_superpixels
 from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many, maps_of
 from gala.pipeline.recipe import Recipe
 from gala.pipeline.training import Progress, Training, steps
@@ -133,7 +133,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         images : array, shape (M, ..., P) or (M, ..., P, C), or list of such
             The boundary map first, channels last.
         truths : array of int, shape (M, ..., P), or list of such
-            What is right; 0 is unknown. For each volume one, or a list of several.
+            What is right; 0 is unknown, and superpixels of which nothing is known take no part. For each volume one,
+            or a list of several.
         superpixels : array of int, shape (M, ..., P), or list of such, optional
             The regions to merge; made by `make_superpixels` if not given.
         extra : dict of arrays by name, or list of such, optional
@@ -152,9 +153,10 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         SettingError, FeatureError, ClassifierError
             If a parameter has a value that it cannot have.
 
-        Notes
+        Warns
         -----
-        Superpixels of which truth knows nothing take no part.
+        PolarityWarning
+            If the boundary map is low on boundaries of truth.
         """
         recipe = self._recipe()
         if self.threshold not in ("auto", "held-out"):
@@ -163,8 +165,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             given_volumes(maps_of(self.pixels, images), truths, superpixels, extra=extra, mask=mask)
         )
         first = volumes[0]
-        for volume in volumes[1:]:
+        for volume in volumes:
             check_kind(volume, len(first.shape), first.n_channels_of, "all volumes must be alike:")
+            check_boundary(volume, volume.truths[0])
         volumes = [self._with_superpixels(volume) for volume in volumes]
         held_out = self.threshold == "held-out"
         with steps(self.progress, recipe.n_epochs * (3 if held_out else 1)) as step:
@@ -210,8 +213,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         """
         volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=getattr(self, "ndim_", None))
         volume = self._with_superpixels(volume)
-        assert volume.superpixels is not None  # they were just made
-        return volume.superpixels
+        return volume.superpixels  # type: ignore[return-value]  # they were just made
 
     def merge_tree(
         self,
@@ -311,14 +313,16 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
     def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
         """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
         check_kind(volume, self.ndim_, self.n_channels_of_, "image must have what the segmenter learned from,")
+        if volume.superpixels is not None:
+            check_boundary(volume, volume.superpixels)
         volume = self._with_superpixels(volume)
         policy = self.learned_.policy
         graph = graph_of(volume, policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph
         return agglomerate(graph, policy, rescore=self.learned_.rescore, n_threads=self.n_threads), volume
 
     def _segment(self, tree: MergeTree, volume: Given, threshold: float) -> Labels:
-        assert volume.superpixels is not None
-        return cut_labels(volume.superpixels, tree, threshold, mask=volume.mask, n_threads=self.n_threads)
+        superpixels: Any = volume.superpixels  # the leaves of the tree
+        return cut_labels(superpixels, tree, threshold, mask=volume.mask, n_threads=self.n_threads)
 
     # -- being an estimator ----------------------------------------------------------------------------------------
 
@@ -338,8 +342,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         Notes
         -----
         The file holds the feature managers, the classifier as arrays, thresholds, `provenance_`, and those parameters
-        that can be written as JSON. What is loaded segments as this does, but `pixels` must be given to `load` again,
-        and to learn once more by it, set a classifier that was not given by name, too.
+        that can be written as JSON; and `pixels`, if it is a `PixelClassifier`. What is loaded segments as this does;
+        to learn once more by it, first set a classifier that was not given by name.
         """
         check_is_fitted(self, msg=_NOT_FITTED)
         stored = Stored(
@@ -347,7 +351,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             self.threshold_,
             self.ndim_,
             self.n_channels_of_,
-            None if self.pixels is None else repr(self.pixels),
+            self.pixels,
             json_of(self._lasting_params()),
             self.provenance_,
         )
@@ -361,7 +365,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         ----------
         fn : str or path
         pixels : object with ``predict(image)``, optional
-            What makes boundary maps, if it did when the segmenter learned.
+            What made boundary maps when the segmenter learned, unless it is a `PixelClassifier`: that is in the file.
 
         Returns
         -------
@@ -373,12 +377,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         FileError, SettingError
             If the file is missing, damaged, no segmenter, or from a newer version; if it needs `pixels`.
         """
-        stored = read_segmenter(fn)
-        if stored.pixels is not None and pixels is None:
-            raise SettingError(
-                f"{fn} learned from maps that pixels made; load it with pixels=..., once {stored.pixels}."
-            )
-        segmenter = cls(**stored.parameters, pixels=pixels)
+        stored = read_segmenter(fn, pixels)
+        segmenter = cls(**stored.parameters, pixels=stored.pixels)
         segmenter.learned_, segmenter.threshold_ = stored.learned, stored.threshold
         segmenter.ndim_, segmenter.n_channels_of_ = stored.ndim, stored.n_channels_of
         segmenter.provenance_, segmenter.held_out_vi_ = stored.provenance, stored.provenance["held_out_vi"]
