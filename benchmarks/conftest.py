@@ -20,7 +20,7 @@ import pytest
 SIDE = int(os.environ.get("GALA_BENCH_SIZE", "256"))
 ROOT = Path(__file__).parents[1]
 # Of files, and so of the table.
-ORDER = ("graph", "agglomerate", "features", "constraints", "learn", "evaluate", "curve", "models", "compile")
+ORDER = ("graph", "agglomerate", "rounds", "features", "constraints", "learn", "evaluate", "curve", "models", "compile")
 FIGURES = pytest.StashKey[list]()
 
 
