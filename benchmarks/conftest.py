@@ -24,6 +24,7 @@ ORDER = (
     "superpixels",
     "graph",
     "agglomerate",
+    "rounds",
     "features",
     "constraints",
     "learn",

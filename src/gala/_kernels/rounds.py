@@ -17,7 +17,7 @@ from gala._kernels.merge import merge_regions
 from gala._kernels.models import Model
 from gala._kernels.nearest import Nearest, lower, meld, nearest_contact
 from gala._kernels.program import Program
-from gala._kernels.state import END, N_MERGES, N_TOUCHED, NEXT, PRIORITY, RANK, State, may_merge
+from gala._kernels.state import END, LOW, LOW_RANK, N_MERGES, N_TOUCHED, NEXT, PRIORITY, RANK, State, may_merge
 from gala._types import Array, Bools, Floats, Ints
 
 # Entries of `Rounds.counters`.
@@ -88,7 +88,9 @@ def merge_pairs(state: State, rounds: Rounds, constrained: bool, rescore_all: bo
 def set_priorities(state: State, rounds: Rounds, priorities: Floats, threshold: float) -> None:
     """Give the contacts in `rescore`, shape (B,), new priorities; add the regions that this concerns to `changed`."""
     for i in range(priorities.size):
-        state.scores[rounds.rescore[i], PRIORITY] = priorities[i]
+        e = rounds.rescore[i]
+        state.scores[e, PRIORITY] = state.scores[e, LOW] = priorities[i]
+        state.scores[e, LOW_RANK] = state.scores[e, RANK]
     for i in range(priorities.size):
         e = rounds.rescore[i]
         for side in range(2):

@@ -29,19 +29,17 @@ from gala.graph.tree import MergeTree
 class Remainder:
     """What is left of a block: the graph after its merges, and what ties go by.
 
-    A region goes by the lowest label of the superpixels in it.
+    A region goes by the lowest label of the superpixels in it. A contact is ranked by the lowest of the pairs of
+    superpixels that make it up or, if the policy is a minimum, of those that have the minimum.
     """
 
     graph: RegionGraph
-    # What each contact is ranked by: of the pairs of superpixels that make it up the lowest, or, where the policy is
-    # a minimum, the lowest of those that have the minimum.
-    tie_priority: Floats  # (E,) the minimum; 0 if the policy is none
-    tie_labels: Labels  # (E, 2) the pair, the lower label first
+    tie_labels: Labels  # (E, 2) that pair, the lower label first
 
     @classmethod
     def of(cls, graph: RegionGraph) -> Remainder:
         """Return a block's graph as what is left of it before any merge."""
-        return cls(graph, np.zeros(len(graph.edges)), graph.labels[graph.edges])
+        return cls(graph, graph.labels[graph.edges])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,12 +112,10 @@ def agglomerate_inside(
             f"shape {waiting.shape}."
         )
     g = RunningGraph(before.graph, policy, n_threads=n_threads)
-    ranked = np.lexsort([*before.tie_labels.T[::-1], before.tie_priority])
+    ranked = np.lexsort(before.tie_labels.T[::-1])
     g.state.scores[ranked, RANK] = np.arange(len(ranked))
     # What two regions that wait have in common may be nothing yet but a contact: other policies read regions too.
     g.priorities(None if g.policy.reducible else np.flatnonzero(~waiting[before.graph.edges].all(axis=1)))
-    if g.policy.linkage == "min":
-        before = Remainder(before.graph, g.priorities().copy(), before.tie_labels)
     by_rank = np.argsort(g.state.scores[:, RANK])  # the contact that has each rank
     rank = merge_in_rounds(g, threshold, frozen=waiting)
     lowest = before.graph.labels[trees.lowest_leaves(g.tree.children, before.graph.n_regions)]
@@ -153,11 +149,11 @@ def _remainder(g: RunningGraph, before: Remainder, lowest: Labels, by_rank: Ints
         border_sizes=state.region_rows[regions, -1].astype(np.int64),
         kind=graph.kind,
     )
-    return Remainder(left, before.tie_priority[first], before.tie_labels[first])
+    return Remainder(left, before.tie_labels[first])
 
 
 def join_remainders(remainders: Sequence[Remainder]) -> Remainder:
-    """Join what is left of several blocks, in the order given.
+    """Join what is left of several blocks of which each has merged its own, in the order given.
 
     Raises
     ------
@@ -166,16 +162,12 @@ def join_remainders(remainders: Sequence[Remainder]) -> Remainder:
     """
     graph = joined([remainder.graph for remainder in remainders])
     keys = pack(graph.edges)
-    at = np.concatenate([np.searchsorted(keys, pack(_places(graph, r.graph)[r.graph.edges])) for r in remainders])
-    tie_priority = np.concatenate([remainder.tie_priority for remainder in remainders])
-    tie_labels = np.concatenate([remainder.tie_labels.astype(graph.labels.dtype) for remainder in remainders])
-    order = np.lexsort([*tie_labels.T[::-1], tie_priority, at])
-    first = order[np.flatnonzero(np.diff(at[order], prepend=-1))]
-    return Remainder(graph, tie_priority[first], tie_labels[first])
-
-
-def _places(graph: RegionGraph, part: RegionGraph) -> Ints:
-    return np.searchsorted(graph.labels, part.labels.astype(graph.labels.dtype))
+    tie_labels = np.empty((len(keys), 2), dtype=graph.labels.dtype)
+    for remainder in remainders:
+        place = np.searchsorted(graph.labels, remainder.graph.labels.astype(graph.labels.dtype))
+        # Several have a contact only if both regions are frozen in all of them: two superpixels, the same everywhere.
+        tie_labels[np.searchsorted(keys, pack(place[remainder.graph.edges]))] = remainder.tie_labels
+    return Remainder(graph, tie_labels)
 
 
 def frozen_regions(graph: RegionGraph | Remainder, outside: Sequence[ArrayLike]) -> Bools:

@@ -15,6 +15,7 @@ from gala._kernels import rounds as kernels, trees
 from gala._kernels.models import new_scratch
 from gala._kernels.nearest import Nearest, fill_nearest
 from gala._kernels.rounds import DONE, N_CHANGED, N_RESCORE, WAITING, Rounds
+from gala._kernels.state import LOW, LOW_RANK, PRIORITY, RANK
 from gala._kernels.threads import map_over_threads, resolve_n_threads
 from gala._types import Bools, Floats, Ints
 from gala.engine.running import RunningGraph
@@ -50,6 +51,8 @@ def merge_in_rounds(g: RunningGraph, threshold: float = np.inf, *, frozen: Bools
     limit = check_threshold(threshold)
     n, n_contacts, n_before = g.graph.n_regions, len(g.graph.edges), g.n_merges
     g.priorities()
+    # Of two contacts that are joined the one that comes first lives on: its place among those of its regions is right.
+    g.state.scores[:, [LOW, LOW_RANK]] = g.state.scores[:, [PRIORITY, RANK]]
     rounds = Rounds(
         frozen=np.zeros(n, dtype=np.bool_) if frozen is None else frozen,
         best=np.full(n, -1),
