@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -255,6 +256,38 @@ def test_evaluate__takes_any_format():
     found = json.loads(good("evaluate", "sp.zarr", "truth.tif", "--json", "-").stdout)
     assert "VI false splits" in printed
     assert found["metrics"][0]["metric"] == "VI false merges"
+
+
+@pytest.mark.usefixtures("inside")
+def test_evaluate__with_skeletons_tells_of_run_lengths(volumes):
+    truth = volumes["test"].truth
+    for i, neuron in enumerate(np.unique(truth[5][truth[5] > 0])[:3]):
+        row, column = np.argwhere(truth[5] == neuron)[0]
+        lines = [f"1 0 {column} {row} 5 1 -1", f"2 0 {column} {row} {6 if truth[6, row, column] == neuron else 4} 1 1"]
+        Path(f"{i}.swc").write_text("\n".join(lines) + "\n")
+    names = [item for i in range(3) for item in ("--skeletons", f"{i}.swc")]
+    found = json.loads(good("evaluate", "truth.tif", "truth.tif", *names, "--json", "-").stdout)
+    assert found["facts"]["normalised run length"] == 1
+    assert len(found["run_lengths"]) == 3
+
+
+@pytest.mark.usefixtures("inside")
+def test_view__writes_a_page_that_needs_nothing_else():
+    good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.5)
+    found = good("view", "map.h5", "sp.zarr", "--tree", "seg-tree.npz", "-t", 0.5, "--out", "page.html", "--json", "-")
+    assert json.loads(found.stdout)["viewer"] == "page"
+    page = Path("page.html").read_text()
+    assert not re.search(r"(src|href|url\()\W*https?:", page)
+    assert 'type="range"' in page
+
+
+@pytest.mark.usefixtures("inside")
+def test_warnings__are_sentences_on_stderr(volumes):
+    imio.write("inverted.h5", 1 - volumes["test"].p1)
+    result = good("segment", "inverted.h5", "seg.h5", "--superpixels", "sp.zarr", "--policy", "learned:model.npz")
+    assert "Warning: " in result.stderr
+    assert "inverted" in result.stderr
+    assert "warnings.warn" not in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

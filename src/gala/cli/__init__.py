@@ -5,13 +5,14 @@ Each command is a module of `gala.cli.commands`, which holds its options, and wh
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 import click
 
 from gala import __version__
-from gala.errors import GalaError
+from gala.errors import GalaError, GalaWarning
 
 _names = (
     "info",
@@ -21,6 +22,7 @@ _names = (
     "segment",
     "cut",
     "evaluate",
+    "view",
     "demo",
     "example-data",
     "warmup",
@@ -46,6 +48,12 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", GalaWarning)
+            warnings.showwarning = _say_warning
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except GalaError as error:
@@ -55,6 +63,10 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted; what was not finished was not written.", err=True)
             ctx.exit(_interrupted)
+
+
+def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

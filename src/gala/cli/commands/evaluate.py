@@ -19,6 +19,20 @@ from gala.cli.talk import say
 @click.option("--image", metavar="VOLUME", help="Grey image, to show the worst objects in.")
 @options.spacing()
 @click.option("--tolerance", type=float, help="Compare boundaries too; how far apart they may lie, in these units.")
+@click.option(
+    "--skeletons",
+    type=options.path,
+    multiple=True,
+    metavar="FILE",
+    help="Neurons (.swc), for run lengths; again for more.",
+)
+@click.option(
+    "--merge-threshold",
+    type=float,
+    default=0,
+    metavar="X",
+    help="Skeleton nodes that a second neuron may have in a segment before that is a merger.",
+)
 @click.option("--report", type=options.path, help="Write a page to this file (.html); it needs no other.")
 @options.json()
 @options.config()

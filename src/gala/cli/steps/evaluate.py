@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from gala._files import replacing
 from gala._types import Array
 from gala.cli.steps.volumes import Lengths, common_spacing
 from gala.errors import ShapeError
+from gala.evaluate import run_lengths
 from gala.graph.labels import as_labels
 from gala.graph.tree import MergeTree
 from gala.viz.evaluation import evaluation_report
@@ -30,6 +32,8 @@ def run(
     image: str | None = None,
     spacing: Lengths | None = None,
     tolerance: float | None = None,
+    skeletons: Sequence[Path] = (),
+    merge_threshold: float = 0,
     report: Path | None = None,
     json_file: Path | None = None,
 ) -> str:
@@ -44,6 +48,7 @@ def run(
         for key in ("segmentation", "truth"):
             volumes[key] = as_labels(volumes[key], names[key])
         _check_shapes(volumes, names)
+        neurons = imio.read_swc(skeletons) if skeletons else None
         found = evaluation_report(
             volumes["segmentation"],
             volumes["truth"],
@@ -52,6 +57,8 @@ def run(
             image=volumes.get("image"),
             spacing=lengths,
             tolerance=tolerance,
+            runs=neurons
+            and run_lengths(neurons, volumes["segmentation"], spacing=lengths, merge_threshold=merge_threshold),
             title=f"{_short(seg)} against {_short(truth)}",
         )
         facts = names | ({} if tree is None else {"tree": str(tree)}) | dict(found.facts)
