@@ -16,6 +16,7 @@ import strategies
 from gala import datasets
 from gala.engine import policy as policies
 from gala.engine.agglomerate import agglomerate
+from gala.engine.running import RunningGraph
 from gala.errors import FeatureError, GalaWarning, ImageError, SettingError, ShapeError
 from gala.features import extrema, histogram, moments, shape as shapes
 from gala.features.base import Composite
@@ -235,6 +236,70 @@ def test_quantiles__are_within_a_bin_of_those_of_the_pairs(q, summary):
     assert abs(tree.priority[0] - np.quantile(values, q, method="inverted_cdf")) <= 0.01 + 1e-9
 
 
+@few
+@given(st.lists(st.integers(0, 64), min_size=1, max_size=40), st.integers(1, 20), st.integers(1, 20))
+def test_quantile__within_the_middle_is_that_of_the_bin_of_a_value(values, part, n_bins):
+    boundary = np.array(values) / 64
+    labels = np.stack([np.ones(len(values), dtype=int), np.full(len(values), 2)])
+    affinities = np.zeros((2, *labels.shape))
+    affinities[0, 0] = 1 - boundary
+    affinities[1] = 1
+    policy = policies.boundary_quantile(part / 20, nbins=n_bins, within="middle")
+    graph, _ = build_affinity_graph(labels, affinities, policy.needs, offsets=[[1, 0], [0, 1]])
+    ordered = np.sort(boundary)
+    value = ordered[max(-(-part * len(values) // 20), 1) - 1]
+    bin_of_value = np.flatnonzero(np.histogram([value], n_bins, (0.0, 1.0))[0])[0]
+    assert_allclose(agglomerate(graph, policy).priority, [(bin_of_value + 0.5) / n_bins])
+
+
+def test_quantile__refuses_another_place_in_the_bin():
+    with pytest.raises(SettingError, match="within must be"):
+        policies.boundary_quantile(0.5, within="end")
+
+
+def peer_case():
+    """Return what waterz reads too, which wants the steps before a voxel."""
+    case = real_case()
+    first = [0, 1, 2]
+    return case._replace(boundary=case.boundary[first], offsets=[case.offsets[i] for i in first])
+
+
+def peer_run(case, function, thresholds, **options):
+    peer = pytest.importorskip("waterz", reason="waterz is not installed")
+    affinities = np.ascontiguousarray(1 - case.boundary)
+    fragments = case.labels.astype(np.uint64)
+    for run in peer.agglomerate(affinities, thresholds, fragments=fragments, scoring_function=function, **options):
+        yield (run[0].copy(), run[1]) if options else run.copy()
+
+
+@pytest.mark.compiled
+def test_mean__gives_the_partitions_of_waterz():
+    case, thresholds = peer_case(), [0.15, 0.25, 0.35, 0.45, 0.55]
+    graph, _ = case.build(policies.boundary_mean.needs)
+    tree = agglomerate(graph, policies.boundary_mean)
+    theirs = peer_run(case, "OneMinus<MeanAffinity<RegionGraphType, ScoreValue>>", thresholds)
+    for threshold, labels in zip(thresholds, theirs, strict=True):
+        ours = tree.cut(threshold)[np.searchsorted(graph.labels, case.labels)]
+        pairs = np.unique(np.stack([ours.ravel().astype(np.uint64), labels.ravel()]), axis=1)
+        assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("percent", [10, 15, 50, 95])
+@pytest.mark.parametrize("summary", ["all", "strongest"])
+def test_quantile__gives_the_priorities_of_waterz(percent, summary):
+    case = peer_case()
+    initialised = str(summary == "strongest").lower()
+    function = f"OneMinus<HistogramQuantileAffinity<RegionGraphType,{percent},ScoreValue,256,{initialised}>>"
+    ((_, theirs),) = peer_run(case, function, [0.0], return_region_graph=True)
+    policy = policies.boundary_quantile(1 - percent / 100, within="middle")
+    graph, _ = case.build(policy.needs, summary=summary)
+    running = RunningGraph(graph, policy, random=np.random.default_rng(0))
+    priorities = policy(running, graph.edges)
+    ours = dict(zip(map(tuple, graph.labels[graph.edges].tolist()), priorities.tolist(), strict=True))
+    assert ours == pytest.approx({tuple(sorted((int(e["u"]), int(e["v"])))): e["score"] for e in theirs})
+
+
 def test_size_dependent_policy__reads_regions_and_pairs():
     case = real_case(16)
 
@@ -285,7 +350,7 @@ def test_inverted_affinities__are_reported_with_the_fix():
         ({"affinities": np.zeros((2, 4, 5), dtype=complex)}, ImageError, "real numbers"),
         ({"polarity": "positive"}, SettingError, "polarity must be 'attractive'"),
         ({"summary": "max"}, SettingError, "summary must be 'all' or 'strongest'"),
-        ({"features": shapes.Manager()}, FeatureError, "values only"),
+        ({"features": shapes.Manager()}, FeatureError, "features must read values only"),
     ],
 )
 def test_bad_input__is_refused(change, error, message):

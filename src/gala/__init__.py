@@ -16,6 +16,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "agglo": ["Rag"],
         "engine.agglomerate": ["agglomerate"],
         "engine.editing": ["Editing"],
+        "graph.affinity_graph": ["LiftedEdges", "build_affinity_graph"],
         "graph.build": ["build_graph"],
         "graph.constraints": ["Constraints"],
         "graph.regions": ["RegionGraph"],
@@ -28,6 +29,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
 __all__ = [
     "Constraints",
     "Editing",
+    "LiftedEdges",
     "MergeTree",
     "Rag",
     "RegionGraph",
@@ -35,6 +37,7 @@ __all__ = [
     "__version__",
     "agglo",
     "agglomerate",
+    "build_affinity_graph",
     "build_graph",
     "classify",
     "datasets",

@@ -158,8 +158,13 @@ def build_affinity_graph(
     leaves = leaves_of(features)
     region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
     contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
-    if any(one.needs_coords or one.needs_faces for one in (of_regions, of_contacts)):
-        raise FeatureError("pairs of voxels have values only; leave out managers that read positions or faces.")
+    for leaf in leaves:
+        layout = leaf.layout(volume.kind)
+        if layout.needs_coords or layout.needs_faces:
+            raise FeatureError(
+                f"features must read values only, which is all that pairs of voxels have; {leaf!r} reads positions or "
+                "faces. Leave it out, or build the graph from a boundary map."
+            )
     work = _Work(volume, known, region_spec, contact_spec, of_regions, of_contacts)
     if summary == "strongest":
         work = work._replace(contact_spec=_LOWEST, of_contacts=_keeping_lowest())
