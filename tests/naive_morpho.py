@@ -109,12 +109,12 @@ def flooded(height, seeds, inside, connectivity, *, dams):
     return labels
 
 
-def faces_between(labels, height):
-    """Return, for each pair of labels other than 0, the heights of the faces that they share."""
+def faces_between(labels, image):
+    """Return, for each pair of labels other than 0, the larger number at each of the faces that they share."""
     faces = {}
     for here in np.ndindex(labels.shape):
         for there in around(here, labels.shape, 1):
             pair = labels[here], labels[there]
             if 0 < pair[0] < pair[1]:
-                faces.setdefault(tuple(map(int, pair)), []).append(float(max(height[here], height[there])))
+                faces.setdefault(tuple(map(int, pair)), []).append(float(max(image[here], image[there])))
     return faces

@@ -12,7 +12,7 @@ from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.affinities import SLACK, Affinities, as_affinities, warn_if_inverted
 from gala.graph.volume import check_spacing
-from gala.morpho.basins import joined_basins, joined_fragments
+from gala.morpho.basins import joined
 from gala.morpho.checks import as_heights, check_not_negative, fitting
 from gala.morpho.minima import regional_minima
 from gala.morpho.pieces import relabel_connected
@@ -254,12 +254,11 @@ def _cut(image: Array, inside: Bools | None, plan: _Plan) -> Labels:
         image = np.where(inside, image, image.dtype.type(1))
     settings = plan.settings
     if plan.method == "compact":
-        labels = _compact(image, inside, plan)
-    else:
-        height = _depths(image, plan) if plan.method == "distance" else image
-        height = ndimage.gaussian_filter(height, [settings["sigma"] / side for side in plan.sides])
-        labels = joined_basins(_flooded(height, inside), height, settings["depth"])
-    return joined_fragments(labels, image, settings["min_size"]) if settings["min_size"] > 0 else labels
+        return joined(_compact(image, inside, plan), image, image, depth=-np.inf, min_voxels=settings["min_size"])
+    height = _depths(image, plan) if plan.method == "distance" else image
+    height = ndimage.gaussian_filter(height, [settings["sigma"] / side for side in plan.sides])
+    labels = _flooded(height, inside)
+    return joined(labels, height, image, depth=settings["depth"], min_voxels=settings["min_size"])
 
 
 def _depths(image: Array, plan: _Plan) -> Array:
