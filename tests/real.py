@@ -52,6 +52,15 @@ def read(name):
         return file["stack"][:]
 
 
+def read_image(name):
+    """Return a real volume of grey values, such as "train-image"."""
+    file = EXAMPLE / f"{name}.h5"
+    if not file.exists():
+        pytest.skip(f"{file} is not there; set GALA_EXAMPLE_DATA to the folder that holds it")
+    with h5py.File(file) as volume:
+        return volume["stack"][:]
+
+
 def reference(name):
     """Return the arrays of a reference file, or what is in a .json file."""
     file = SHARED / "reference" / (name if name.endswith(".json") else f"{name}.npz")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -151,7 +152,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         classifier = get_classifier(self.classifier, random_state=self.random_state)
         with _one_thread():  # sums over threads would depend on their number
             classifier.fit(X, y.astype(np.int64))
-        if "n_jobs" in getattr(classifier, "get_params", dict)():
+        if getattr(classifier, "n_jobs", None) is not None:  # its threads would add up in any order
             classifier.set_params(n_jobs=1)  # type: ignore[attr-defined]  # as scikit-learn's have
         self.classes_, self.classifier_, self.image_ = classes, classifier, image
         return self
@@ -364,7 +365,12 @@ _losses = ("sklearn._loss.loss.HalfMultinomialLoss", "sklearn._loss.link.Multino
 
 def _one_thread() -> Any:
     """Keep scikit-learn's loops on this thread: ours are over blocks."""
-    return ThreadpoolController().limit(limits=1, user_api="openmp")
+    return _thread_pools().limit(limits=1, user_api="openmp")
+
+
+@cache  # to find the pools takes longer than to predict a small block
+def _thread_pools() -> Any:
+    return ThreadpoolController()
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from gala.errors import PolarityWarning
 from gala.graph.labels import as_labels
 from gala.morpho.checks import as_heights, fitting, neighbours
 
-_LEAST_CONTRAST = 0.1  # standard deviations of the map: less may be chance
+_LEAST_CONTRAST = 0.3  # standard deviations of the map: less may be chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Polarity:
 
     @property
     def is_inverted(self) -> bool:
-        """Whether insides are brighter than boundaries, by more than a tenth of a standard deviation."""
+        """Whether insides are brighter than boundaries, by more than 0.3 standard deviations."""
         return self.contrast < -_LEAST_CONTRAST
 
 
