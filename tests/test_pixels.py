@@ -318,6 +318,7 @@ def test_predict__must_be_fitted_first(tmp_path):
         ({"reach": "all"}, 'reach must be "volume" or "planes"; got \'all\''),
         ({"spacing": (1, 2, 3)}, "spacing must be the size of a voxel along each of 2 axes"),
         ({"n_samples": 0}, "n_samples must be a whole number, 1 or more; got 0"),
+        ({"n_samples": "all"}, "n_samples must be a whole number, 1 or more; got 'all'"),
         ({"classifier": "forest"}, "no classifier named 'forest'"),
     ],
 )

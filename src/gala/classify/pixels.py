@@ -300,7 +300,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _draw(self, painted: list[Labels]) -> tuple[list[Ints], Ints]:
         """Return the positions, increasing, of the voxels to learn from in each image; and the classes."""
-        if isinstance(self.n_samples, bool) or not self.n_samples >= 1:
+        if not isinstance(self.n_samples, int | np.integer) or self.n_samples < 1:
             raise SettingError(f"n_samples must be a whole number, 1 or more; got {self.n_samples!r}.")
         classes = np.unique(np.concatenate([np.unique(paint) for paint in painted]))
         classes = classes[classes != 0].astype(np.int64)
