@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -73,8 +73,9 @@ def get_classifier(
 
     Parameters
     ----------
-    name : {"random forest", "naive bayes", "logistic regression", "gradient boosting"} or scikit-learn estimator
-        `DefaultRandomForest`; `sklearn.naive_bayes.GaussianNB`; `sklearn.linear_model.LogisticRegression`
+    name : {"random forest", "extra trees", "naive bayes", "logistic regression", "gradient boosting"} or estimator
+        `DefaultRandomForest`; 100 balanced trees of `sklearn.ensemble.ExtraTreesClassifier` with three examples or more
+        in a leaf; `sklearn.naive_bayes.GaussianNB`; `sklearn.linear_model.LogisticRegression`
         of features scaled to mean 0 and variance 1; or `sklearn.ensemble.HistGradientBoostingClassifier`, which
         learns from all examples, without an early end. An estimator is cloned, and keeps a seed of its own.
     random_state : int, optional
@@ -130,8 +131,15 @@ def _logistic_regression(**options: Any) -> Classifier:
     return pipeline
 
 
+def _extra_trees(**options: Any) -> Classifier:
+    chosen = {"n_estimators": 100, "min_samples_leaf": 3, "class_weight": "balanced", **options}
+    trees: Classifier = ExtraTreesClassifier(**chosen)
+    return trees
+
+
 _known: dict[str, Callable[..., Classifier]] = {
     "random forest": DefaultRandomForest,
+    "extra trees": _extra_trees,
     "naive bayes": _naive_bayes,
     "logistic regression": _logistic_regression,
     "gradient boosting": _gradient_boosting,

@@ -37,7 +37,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     Parameters
     ----------
-    classifier : {"gradient boosting", "random forest", ...} or scikit-learn estimator
+    classifier : {"extra trees", "gradient boosting", ...} or scikit-learn estimator
         A name that `get_classifier` knows, or an estimator with `predict_proba`; it is cloned.
     scales : sequence of float
         Standard deviations of the Gaussians, in voxels of the finest axis.
@@ -94,7 +94,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def __init__(
         self,
-        classifier: str | Classifier = "gradient boosting",
+        classifier: str | Classifier = "extra trees",
         *,
         scales: Sequence[float] = (0.7, 1.0, 1.6, 3.5, 5.0),
         reach: Literal["volume", "planes"] = "volume",
