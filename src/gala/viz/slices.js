@@ -144,7 +144,7 @@ function write() {
   at("plane-name").textContent = axisNames[view.axis];
   at("plane-text").textContent = String(first + view.plane * every);
   at("count").textContent = `${plural(counts.length, "region")} in this plane, ${number.format(cut.count)} in all.`
-    + (fixed.every > 1 ? ` Every ${fixed.every} rows and columns one is shown; sizes in all count every voxel.` : "");
+    + (fixed.every > 1 ? ` One row and column in ${fixed.every} is shown; sizes in all count every voxel.` : "");
   if (document.activeElement !== at("threshold-number")) at("threshold-number").value = shown(view.threshold);
   for (const button of at("cuts").children) button.setAttribute("aria-pressed", Number(button.value) === view.threshold);
   writeList(counts);

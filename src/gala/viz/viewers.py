@@ -228,5 +228,6 @@ def _in_neuroglancer(layers: _Layers, spacing: tuple[float, ...], unit: str | No
                 layer.segment_colors = hexes
             last = k == len(layers.labels) - 1
             state.layers.append(name=title, layer=layer, visible=last)
+        state.display_dimensions = names[::-1]
         state.layout = "4panel" if len(names) == 3 else "xy"
     return View("neuroglancer", str(window), window)
