@@ -64,11 +64,11 @@ def test_colours__are_spread_evenly_over_consecutive_labels():
 @st.composite
 def superpixels_and_trees(draw):
     tree = draw(forests(min_leaves=1, max_leaves=9))
-    labels = np.sort(draw(st.lists(st.integers(1, 2**64 - 1), min_size=9, max_size=9, unique=True)))
+    labels = sorted(draw(st.lists(st.integers(1, 2**64 - 1), min_size=9, max_size=9, unique=True)))
     shape = draw(st.sampled_from([(4, 5), (2, 3, 4), (20,)]))
     seed = draw(st.integers(0, 2**32))
     leaves = np.arange(np.prod(shape)) % tree.n_leaves  # each is there
-    labels = labels.astype(np.uint64)[: tree.n_leaves]
+    labels = np.array(labels[: tree.n_leaves], dtype=np.uint64)
     return labels[np.random.default_rng(seed).permutation(leaves)].reshape(shape), labels, tree
 
 

@@ -367,6 +367,7 @@ def test_browser__opens_any_page(arguments, options, n_regions, tmp_path):
 
 
 @needs_browser
+@pytest.mark.compiled
 def test_browser__cuts_the_real_volume_as_python_does(tmp_path):
     superpixels, boundary = read("test-ws"), read("test-p1")
     graph = build_graph(superpixels, boundary, boundary_mean.needs)

@@ -22,6 +22,7 @@ segments = map_labels(volume.superpixels, graph.labels, graph.labels[tree.cut(0.
 
 
 def save(figure, name):
+    """Write a figure."""
     file = folder / f"seeing-{name}.png"
     figure.savefig(file, dpi=80)
     shrink(file)
@@ -40,13 +41,19 @@ largest = tree.below(0.6)
 object_ = int(largest.root_of(int(sizes.argmax())))
 save(dendrogram(largest, object_, labels=graph.labels, threshold=0.4), "dendrogram")
 
-flags = "--headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --virtual-time-budget=20000".split()
+flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
 with TemporaryDirectory() as place:
     page = write_slices_page(
         f"{place}/page.html", volume.image, volume.superpixels, tree, thresholds=[0.4, 0.5, 0.6], title="Neurites"
     )
     address = f"{page.as_uri()}#threshold=0.5&plane=15"
     file = folder / "seeing-page.png"
-    options = [f"--user-data-dir={place}/profile", "--window-size=1180,600", f"--screenshot={file}", address]
+    options = [
+        f"--user-data-dir={place}/profile",
+        "--virtual-time-budget=20000",
+        "--window-size=1180,600",
+        f"--screenshot={file}",
+        address,
+    ]
     subprocess.run([shutil.which("chromium"), *flags, *options], check=True, capture_output=True)
     shrink(file)

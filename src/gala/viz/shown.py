@@ -21,8 +21,8 @@ def as_picture(image: ArrayLike, shape: tuple[int, ...]) -> Array:
 
     Examples
     --------
-    >>> as_picture([[0.0, 0.5, 1.0]], (1, 3)).tolist()
-    [[0, 128, 255]]
+    >>> as_picture([[3.0, 4.0, 4.0]], (1, 3)).tolist()
+    [[0, 255, 255]]
     """
     found = np.asarray(image)
     if found.shape[: len(shape)] != shape or found.ndim > len(shape) + 1:
