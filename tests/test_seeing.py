@@ -365,9 +365,10 @@ def test_view__neuroglancer_gets_a_layer_for_each_threshold_and_a_local_link():
 
 
 @pytest.mark.usefixtures("neuroglancer")
-def test_view__neuroglancer_names_a_wrong_unit():
-    with pytest.raises(SettingError, match=r"unit must be one of length.*got 'furlong'"):
-        view(GREY, SUPERPIXELS, TREE, viewer="neuroglancer", unit="furlong")
+@pytest.mark.parametrize(("unit", "scale"), [("micrometer", [4e-6, "m"]), ("pixel", [4, ""]), (None, [4, ""])])
+def test_view__neuroglancer_knows_units_of_length(unit, scale):
+    shown = view(GREY, SUPERPIXELS, TREE, viewer="neuroglancer", spacing=(4, 4), unit=unit)
+    assert shown.opened.state.to_json()["dimensions"] == {"y": scale, "x": scale}
 
 
 def test_view__takes_the_first_viewer_that_is_there(napari, monkeypatch, tmp_path):
