@@ -68,7 +68,7 @@ class LabelColours:
 
     @classmethod
     def from_tree(cls, superpixels: ArrayLike, tree: MergeTree | None = None) -> LabelColours:
-        """Return colours that differ wherever two segments touch in any cut of a merge tree.
+        """Return colours that differ where segments touch in any cut of a merge tree.
 
         Parameters
         ----------
@@ -81,24 +81,28 @@ class LabelColours:
         -------
         colours : LabelColours
             Of the superpixels, and so of segments, which are named by their lowest one. Each has the colour of its
-            hash if no neighbour with more neighbours has one like it.
+            hash if no neighbour with more neighbours has one like it. One that has 32 such neighbours or more may have
+            the colour of one of them.
 
         Notes
         -----
-        Time grows with the contacts in all cuts together, each counted once: 2 s for 100,000 superpixels.
+        Time grows with the voxels, and with the contacts in all cuts together, each counted once: 2.4 s for 256³ voxels
+        in 15,500 superpixels (November 2026).
         """
         known, positions = leaf_positions(superpixels, tree)
         neighbours = _neighbours_in_any_cut(positions, tree or MergeTree.empty(len(known)))
-        numbers = _hashed(known)
-        chosen = np.full(len(known), -1)
-        closeness = separations()
+        chosen = _hashed(known).tolist()
+        bits = [1 << colour for colour in range(N_COLOURS)]
+        alike = [sum(bits[other] for other in np.flatnonzero(row < _apart)) for row in separations()]
+        taken, crowded = [0] * len(known), [0] * len(known)  # colours of neighbours, and those like them, as bits
         for leaf in sorted(range(len(known)), key=lambda leaf: (-len(neighbours[leaf]), leaf)):
-            taken = chosen[list(neighbours[leaf])]
-            candidates = (numbers[leaf] + np.arange(N_COLOURS)) % N_COLOURS
-            nearest = closeness[candidates][:, taken[taken >= 0]].min(axis=1, initial=1.0)
-            fits = nearest >= _apart
-            chosen[leaf] = candidates[fits.argmax() if fits.any() else nearest.argmax()]
-        return cls(known, chosen.astype(np.uint8))
+            candidates = [(chosen[leaf] + k) % N_COLOURS for k in range(N_COLOURS)]
+            different = next((colour for colour in candidates if not taken[leaf] & bits[colour]), chosen[leaf])
+            chosen[leaf] = next((colour for colour in candidates if not crowded[leaf] & bits[colour]), different)
+            for other in neighbours[leaf]:
+                taken[other] |= bits[chosen[leaf]]
+                crowded[other] |= alike[chosen[leaf]]
+        return cls(known, np.array(chosen, dtype=np.uint8))
 
     def __call__(self, labels: ArrayLike) -> Array:
         """Return the colours of `labels`, shape (M, ..., P), as uint8 of shape (M, ..., P, 3)."""

@@ -21,8 +21,8 @@ def as_picture(image: ArrayLike, shape: tuple[int, ...]) -> Array:
 
     Examples
     --------
-    >>> as_picture([[0.0, 0.5, 1.0]], (1, 3)).tolist()
-    [[0, 128, 255]]
+    >>> as_picture([[3.0, 4.0, 4.0]], (1, 3)).tolist()
+    [[0, 255, 255]]
     """
     found = np.asarray(image)
     if found.shape[: len(shape)] != shape or found.ndim > len(shape) + 1:
@@ -75,7 +75,7 @@ def background_of(known: Labels) -> int | None:
 
 
 def _stretched(image: Array) -> Array:
-    values = image.astype(np.float32)  # of booleans there are no percentiles
+    values = image.astype(np.result_type(image.dtype, np.float32))  # float64 for what float32 would round
     sample = values.ravel()[:: max(1, values.size // _sampled) | 1]  # an odd step does not follow columns
     finite = sample[np.isfinite(sample)]
     low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0.0, 1.0)

@@ -14,7 +14,7 @@ const view = { axis: 0, plane: 0, threshold: -Infinity, opacity: fixed.opacity, 
 let volume, image, labels, sizes, colours, merges, heights; // unpacked
 let distinct; // the heights there are, each once
 let cut; // name, voxels and leaves of the segment of each leaf
-let drawn; // shape, scale and leaves of the plane on the canvas
+let drawn; // shape, scale and segments of the plane on the canvas
 
 async function unpacked(id, Type) {
   const packed = Uint8Array.from(atob(at(id).textContent), (c) => c.charCodeAt(0));
@@ -66,14 +66,21 @@ function drawnPlane() {
   const times = (axis) => Math.max(1, Math.round(scale * fixed.spacing[axis]));
   const step = strides();
   const start = view.plane * step[view.axis];
-  return { height, width, tall, wide, repeat: [times(down), times(across)], start, steps: [step[down], step[across]] };
+  const segments = new Uint32Array(height * width);
+  for (let row = 0, k = 0; row < height; row++) {
+    for (let column = 0, voxel = start + row * step[down]; column < width; column++, voxel += step[across]) {
+      segments[k++] = cut.name[volume[voxel]];
+    }
+  }
+  const steps = [step[down], step[across]];
+  return { height, width, tall, wide, repeat: [times(down), times(across)], start, steps, segments };
 }
 
 const packedColour = (r, g, b) => (255 << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r);
 
 function draw() {
   drawn = drawnPlane();
-  const { height, width, repeat: [tallness, wideness], start, steps } = drawn;
+  const { height, width, repeat: [tallness, wideness], start, steps, segments } = drawn;
   const canvas = at("canvas");
   canvas.height = height * tallness;
   canvas.width = width * wideness;
@@ -82,26 +89,25 @@ function draw() {
   const pixels = new Uint32Array(picture.data.buffer);
   const [green, blue] = fixed.channels === 1 ? [0, 0] : [volume.length, 2 * volume.length]; // where their values begin
   const painted = !view.bare && view.opacity > 0;
-  for (let row = 0, segment, target = 0; row < height; row++, target += tallness * canvas.width) {
-    for (let column = 0, voxel = start + row * steps[0]; column < width; column++, voxel += steps[1]) {
-      segment = cut.name[volume[voxel]];
+  for (let row = 0, k = 0, target = 0; row < height; row++, target += tallness * canvas.width) {
+    for (let column = 0, voxel = start + row * steps[0]; column < width; column++, k++, voxel += steps[1]) {
+      const segment = segments[k];
       const dimmed = view.chosen !== 0 && segment !== view.chosen;
       const share = segment === 0 || !painted ? 0 : dimmed ? 0.25 * view.opacity : view.opacity;
-      const [r, g, b] = fixed.palette[segment === 0 ? 0 : colours[segment - 1]];
-      const reddish = (1 - share) * image[voxel] + share * r;
-      const greenish = (1 - share) * image[voxel + green] + share * g;
-      const bluish = (1 - share) * image[voxel + blue] + share * b;
+      const colour = fixed.palette[segment === 0 ? 0 : colours[segment - 1]];
+      const reddish = (1 - share) * image[voxel] + share * colour[0];
+      const greenish = (1 - share) * image[voxel + green] + share * colour[1];
+      const bluish = (1 - share) * image[voxel + blue] + share * colour[2];
       const bright = painted && segment !== 0 && segment === view.chosen;
       const inside = packedColour(reddish, greenish, bluish);
       const left = target + column * wideness;
       for (let y = 0; y < tallness; y++) pixels.fill(inside, left + y * canvas.width, left + y * canvas.width + wideness);
       if (!painted || !(bright || view.lines)) continue;
       const edge = bright ? packedColour(255, 255, 255) : packedColour(lineShade * reddish, lineShade * greenish, lineShade * bluish);
-      const differs = (inRange, step) => inRange && cut.name[volume[voxel + step]] !== segment;
-      const y0 = Math.min(differs(row > 0, -steps[0]) * (1 + bright), tallness);
-      const y1 = tallness - Math.min(differs(row + 1 < height, steps[0]) * (1 + bright), tallness);
-      const x0 = Math.min(differs(column > 0, -steps[1]) * (1 + bright), wideness);
-      const x1 = wideness - Math.min(differs(column + 1 < width, steps[1]) * (1 + bright), wideness);
+      const y0 = row > 0 && segments[k - width] !== segment ? Math.min(1 + bright, tallness) : 0;
+      const y1 = tallness - (row + 1 < height && segments[k + width] !== segment ? Math.min(1 + bright, tallness) : 0);
+      const x0 = column > 0 && segments[k - 1] !== segment ? Math.min(1 + bright, wideness) : 0;
+      const x1 = wideness - (column + 1 < width && segments[k + 1] !== segment ? Math.min(1 + bright, wideness) : 0);
       if (x0 === 0 && y0 === 0 && x1 === wideness && y1 === tallness) continue;
       for (let y = 0; y < tallness; y++) {
         for (let x = 0; x < wideness; x++) {
@@ -127,14 +133,11 @@ const shown = (value) => value === -Infinity ? "none" : value === Infinity ? "al
 const plural = (count, what) => `${number.format(count)} ${what}${count === 1 ? "" : "s"}`;
 
 function countsHere() {
-  const counts = new Map();
-  for (let row = 0; row < drawn.height; row++) {
-    for (let column = 0; column < drawn.width; column++) {
-      const segment = cut.name[volume[drawn.start + row * drawn.steps[0] + column * drawn.steps[1]]];
-      if (segment) counts.set(segment, (counts.get(segment) ?? 0) + 1);
-    }
-  }
-  return [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+  const counts = new Uint32Array(cut.name.length);
+  for (const segment of drawn.segments) counts[segment] += 1;
+  const found = [];
+  for (let segment = 1; segment < counts.length; segment++) if (counts[segment]) found.push([segment, counts[segment]]);
+  return found.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
 }
 
 function write() {
@@ -144,7 +147,7 @@ function write() {
   at("plane-name").textContent = axisNames[view.axis];
   at("plane-text").textContent = String(first + view.plane * every);
   at("count").textContent = `${plural(counts.length, "region")} in this plane, ${number.format(cut.count)} in all.`
-    + (fixed.every > 1 ? ` Every ${fixed.every} rows and columns one is shown; sizes in all count every voxel.` : "");
+    + (fixed.every > 1 ? ` One row and column in ${fixed.every} is shown; sizes in all count every voxel.` : "");
   if (document.activeElement !== at("threshold-number")) at("threshold-number").value = shown(view.threshold);
   for (const button of at("cuts").children) button.setAttribute("aria-pressed", Number(button.value) === view.threshold);
   writeList(counts);

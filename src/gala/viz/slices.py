@@ -176,7 +176,7 @@ def _fitting(
         step += 1
     if step > 1 and every is None:
         warn(
-            f"the page shows every {step}th row and column, to stay below {max_megabytes:g} MB; to see all of a part, "
+            f"the page shows one row and column in {step}, to stay below {max_megabytes:g} MB; to see all of a part, "
             "name its planes (planes=slice(first, stop)).",
             GalaWarning,
             stacklevel=3,

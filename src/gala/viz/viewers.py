@@ -27,6 +27,7 @@ from gala.viz.slices import write_slices_page
 _page = "slices.html"
 _axes = ("z", "y", "x")
 _units = {"nanometer": "nm", "micrometer": "um", "µm": "um", "micron": "um", "millimeter": "mm", "meter": "m"}
+_units |= {symbol: symbol for symbol in (*_units.values(), "pm")}  # what neuroglancer reads
 _most_colours = 20_000  # in the state of neuroglancer, which travels as text; beyond, its own
 
 
@@ -89,7 +90,7 @@ def view(
     spacing : sequence of float, optional
         The size of a voxel along each axis.
     unit : str, optional
-        Of `spacing`, such as "nm".
+        Of `spacing`, such as "nm". One that is not of length is left out in neuroglancer, and on a page all are.
     **options
         Of `write_slices_page`, for a page.
 
@@ -207,11 +208,8 @@ def _in_napari(layers: _Layers, spacing: tuple[float, ...], unit: str | None) ->
 def _in_neuroglancer(layers: _Layers, spacing: tuple[float, ...], unit: str | None) -> View:
     neuroglancer = _imported("neuroglancer")
     names = _axes[-len(spacing) :]
-    symbol = _units.get(unit or "", unit or "")
-    try:
-        space = neuroglancer.CoordinateSpace(names=names, units=[symbol] * len(names), scales=spacing)
-    except Exception as error:  # whatever a parser of units raises
-        raise SettingError(f"unit must be one of length, such as 'nm' or 'um'; got {unit!r}.") from error
+    symbol = _units.get(unit or "", "")
+    space = neuroglancer.CoordinateSpace(names=names, units=[symbol] * len(names), scales=spacing)
     is_rgb = layers.image.ndim > layers.superpixels.ndim
     grey = layers.image.mean(axis=-1).astype(np.uint8) if is_rgb else layers.image
     hexes = {label: "#{:02x}{:02x}{:02x}".format(*colour) for label, colour in layers.colours.items()}
@@ -228,5 +226,6 @@ def _in_neuroglancer(layers: _Layers, spacing: tuple[float, ...], unit: str | No
                 layer.segment_colors = hexes
             last = k == len(layers.labels) - 1
             state.layers.append(name=title, layer=layer, visible=last)
+        state.display_dimensions = names[::-1]
         state.layout = "4panel" if len(names) == 3 else "xy"
     return View("neuroglancer", str(window), window)
