@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gala import MergeTree, Segmenter, agglomerate, build_graph, cut_labels, imio
+from gala import MergeTree, Segmenter, agglomerate, build_affinity_graph, build_graph, cut_labels, imio
 from gala.classify import PixelClassifier
 from gala.cli import main
 from gala.datasets import synthetic_pair
-from gala.engine.policy import boundary_mean
+from gala.engine.partition import partition
+from gala.engine.policy import boundary_mean, boundary_quantile
+from gala.imio import write_h5_stack
 from gala.morpho import boundary_labels, superpixels
 from real import path_of
 
@@ -152,6 +154,72 @@ def test_pixels__from_painted_voxels_to_a_map_and_a_segmentation(volumes):
     good("segment", "other.h5", "seg.h5", "--pixels", "px.npz", "-t", 0.5)
     good("segment", "found.h5", "twin.h5", "-t", 0.5)
     np.testing.assert_array_equal(imio.read("seg.h5"), imio.read("twin.h5"))
+
+
+STEPS = [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, -3)]
+
+
+def affinities_of(boundary):
+    """Return affinities, channels first: no boundary at either voxel of a pair."""
+    return np.stack([1 - np.maximum(boundary, np.roll(boundary, np.negative(step), (0, 1, 2))) for step in STEPS])
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize("name", ["aff.npy", "aff.h5", "aff.ome.zarr"])
+def test_segment__of_affinities_is_what_the_library_gives(volumes, name):
+    values = affinities_of(volumes["test"].p1)
+    if name == "aff.ome.zarr":
+        imio.write(name, values, axes="czyx")
+    else:
+        np.save(name, values) if name.endswith("npy") else write_h5_stack(values, name)
+    given = ("--affinities", name, "--offsets", "-1,0,0 0,-1,0; 0,0,-1 0,0,-3", "--superpixels", "sp.zarr")
+    good("segment", *given, "seg.h5", "-t", 0.7, "--policy", "quantile:0.75", "--convention", "affinity")
+    policy = boundary_quantile(0.25)
+    graph, _ = build_affinity_graph(volumes["test"].superpixels, values, policy.needs, offsets=STEPS)
+    expected = cut_labels(volumes["test"].superpixels, agglomerate(graph, policy), 1 - 0.7)
+    np.testing.assert_array_equal(imio.read("seg.h5"), expected)
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize("method", ["gasp-mean", "gasp-abs-max-cannot-link", "multicut", "mutex"])
+def test_segment__partitions_are_those_of_the_library(volumes, method):
+    values = affinities_of(volumes["test"].p1)
+    np.save("aff.npy", values)
+    given = ("--affinities", "aff.npy", "--offsets", "-1,0,0 0,-1,0 0,0,-1 0,0,-3", "--superpixels", "sp.zarr")
+    good("segment", *given, "seg.h5", "--policy", method, "-t", 0.4)
+    graph, lifted = build_affinity_graph(volumes["test"].superpixels, values, boundary_mean.needs, offsets=STEPS)
+    far = None if method.startswith("gasp") else lifted
+    expected = partition(graph, method, lifted=far, bias=0.4).segmentation(volumes["test"].superpixels)
+    np.testing.assert_array_equal(imio.read("seg.h5"), expected)
+    good("segment", "map.h5", "of-map.h5", "--policy", method, "--superpixels", "sp.zarr")
+    assert 1 < len(np.unique(imio.read("of-map.h5"))) <= volumes["test"].superpixels.max()
+
+
+@pytest.mark.usefixtures("inside")
+def test_segment__makes_superpixels_of_affinities(volumes):
+    np.save("aff.npy", affinities_of(volumes["test"].p1))
+    good("segment", "--affinities", "aff.npy", "--offsets", "-1,0,0 0,-1,0 0,0,-1 0,0,-3", "seg.h5", "-t", 0.5)
+    assert imio.read("seg-superpixels.h5").shape == volumes["test"].p1.shape
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("seg.h5", "--affinities", "aff.npy"), 2, "go together"),
+        (("map.h5", "seg.h5", "--affinities", "aff.npy", "--offsets", "1,0,0"), 2, "either IMAGE or --affinities"),
+        (("seg.h5", "--affinities", "aff.npy", "--offsets", "1,0,0 0,1"), 2, "expected steps along each axis"),
+        (("seg.h5", "--affinities", "aff.npy", "--offsets", "-1,0,0 0,-1,0"), 1, "2 channels, one for each offset"),
+        (("map.h5", "seg.h5", "--policy", "gasp-median"), 1, "policy must be one of"),
+        (("map.h5",), 2, "Missing argument 'OUT'"),
+    ],
+)
+def test_segment__wrong_affinities_get_a_sentence(volumes, arguments, code, words):
+    np.save("aff.npy", affinities_of(volumes["test"].p1))
+    result = run("segment", *arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.stderr
+    assert not list(Path().glob("seg*"))
 
 
 @pytest.mark.usefixtures("inside")

@@ -31,6 +31,25 @@ class Lengths(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+class Offsets(click.ParamType[tuple[tuple[int, ...], ...]]):
+    """Steps of whole numbers with commas between them, and spaces or semicolons between steps."""
+
+    name = "steps"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, ...], ...]:
+        """Return the steps in a text, or those of a list of lists."""
+        parts = [step.split(",") for step in value.replace(";", " ").split()] if isinstance(value, str) else value
+        try:
+            steps = tuple(tuple(int(number) for number in step) for step in parts)
+        except (TypeError, ValueError):
+            steps = ()
+        if not steps or len({len(step) for step in steps}) > 1:
+            self.fail(f"expected steps along each axis, such as '-1,0,0 0,-1,0 0,0,-1'; got {value!r}.", param, ctx)
+        return steps
+
+
 def spacing() -> Option:
     """Take the size of a voxel, which is otherwise that in the files."""
     text = "Size of a voxel along each axis: 40,4,4. Default: what the files say, or 1."
@@ -93,7 +112,7 @@ def _named(ctx: click.Context, table: Mapping[str, Any], fn: Path) -> dict[str, 
     names: dict[str, str] = {}
     for parameter in ctx.command.params:
         flags = [flag.lstrip("-") for flag in parameter.opts if flag.startswith("--")]
-        for flag in flags or [parameter.human_readable_name.lower()]:
+        for flag in flags or [parameter.human_readable_name.lower().strip("[]")]:
             names[flag] = str(parameter.name)
     for key in table:
         if key not in names:

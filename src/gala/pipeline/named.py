@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gala._types import ArrayLike, Labels
+import numpy as np
+
+from gala._types import ArrayLike, Floats, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.engine.policy import (
     Policy,
@@ -18,7 +21,11 @@ from gala.engine.policy import (
     boundary_sum,
 )
 from gala.errors import PolicyError
+from gala.graph.affinities import as_affinities, scaled
+from gala.graph.affinity_graph import LiftedEdges, build_affinity_graph
+from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
+from gala.morpho.oversegmentation import superpixels
 from gala.pipeline.graphs import graph_of, with_superpixels
 from gala.pipeline.inputs import given_volume
 
@@ -98,8 +105,96 @@ class HandMade:
         assert volume.superpixels is not None  # they were just made
         return volume.superpixels
 
+    def graph(
+        self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None
+    ) -> tuple[RegionGraph, LiftedEdges | None]:
+        """Return the graph of an image, with what the policy needs; it has no lifted edges."""
+        volume = given_volume(image, superpixels=superpixels, mask=mask)
+        return graph_of(volume, self.policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph, None
+
     def merge_tree(self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None) -> MergeTree:
         """Return every segmentation of an image; see `Segmenter.merge_tree`."""
-        volume = given_volume(image, superpixels=superpixels, mask=mask)
-        graph = graph_of(volume, self.policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph
+        graph, _ = self.graph(image, superpixels, mask=mask)
         return agglomerate(graph, self.policy, n_threads=self.n_threads)
+
+
+@dataclass(frozen=True, slots=True)
+class FromAffinities(HandMade):
+    """The same of affinities: an image is channels first, of these steps.
+
+    Parameters
+    ----------
+    offsets : sequence of K steps
+        In voxels along each axis.
+    polarity : {"attractive", "repulsive"}
+        Whether 1 is together, or apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> affinities = np.array([[[0, 1, 1, 0.25, 1, 1]], [[0, 0, 0, 0, 0, 0]]])
+    >>> way = FromAffinities(boundary_mean, offsets=[(0, -1), (-1, 0)])
+    >>> way.merge_tree(affinities, [[1, 1, 1, 2, 2, 2]]).priority
+    array([0.75])
+    """
+
+    offsets: Sequence[Sequence[int]] = ()
+    polarity: str = "attractive"
+
+    def make_superpixels(
+        self,
+        image: ArrayLike,
+        *,
+        mask: ArrayLike | None = None,
+        ndim: int | None = None,  # noqa: ARG002  # offsets say it
+    ) -> Labels:
+        """Return the superpixels of affinities."""
+        options: dict[str, Any] = {"offsets": self.offsets, "polarity": self.polarity}
+        return superpixels(image, method="affinities", spacing=self.spacing, mask=mask, **options)
+
+    def graph(
+        self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None
+    ) -> tuple[RegionGraph, LiftedEdges | None]:
+        """Return the graph of affinities, and its lifted edges if there are long steps."""
+        graph, lifted = build_affinity_graph(
+            superpixels,
+            image,
+            self.policy.needs,
+            offsets=self.offsets,
+            polarity=self.polarity,
+            spacing=self.spacing,
+            mask=mask,
+            n_threads=self.n_threads,
+        )
+        return graph, lifted if len(lifted.edges) else None
+
+
+def affinity_maps(affinities: ArrayLike, offsets: Sequence[Sequence[int]], *, polarity: str = "attractive") -> Floats:
+    """Return what a `Segmenter` reads in affinities: a map of boundaries, and one minus each channel.
+
+    Parameters
+    ----------
+    affinities : array, shape (K, M, ..., P)
+        Scaled as for `gala.build_affinity_graph`.
+    offsets : sequence of K steps
+        In voxels along each axis.
+    polarity : {"attractive", "repulsive"}
+        Whether 1 is together, or apart.
+
+    Returns
+    -------
+    maps : array of float32, shape (M, ..., P, 1 + K)
+        First the mean over steps of one voxel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> affinity_maps(np.array([[1, 0.25, 1]]), [[-1]])[:, 0]
+    array([0.  , 0.75, 0.  ], dtype=float32)
+    """
+    known = as_affinities(affinities, offsets, polarity)
+    values = scaled(known.values).astype(np.float32)
+    boundary = values if polarity == "repulsive" else 1 - values
+    near = np.abs(known.offsets).sum(axis=1) == 1
+    maps = [boundary[near].mean(axis=0) if near.any() else boundary.mean(axis=0), *boundary]
+    return np.stack(maps, axis=-1)

@@ -10,18 +10,28 @@ import click
 from gala.cli import options
 from gala.cli.talk import table, tell
 
+_policies = (
+    "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
+    "mutex, or gasp- and mean, sum, max, min or abs-max, with -cannot-link or not."
+)
+_polarity = "Whether an affinity of 1 is together (default) or apart."
+_convention = "Whether thresholds and quantiles are of distances, one minus the affinity (default), or of affinities."
+
 
 @click.command()
-@click.argument("image", metavar="IMAGE")
-@click.argument("out", metavar="OUT")
-@click.option("--superpixels", metavar="VOLUME", help="Superpixels to merge. Default: made of the image, and kept.")
+@click.argument("image", metavar="[IMAGE]", required=False)
+@click.argument("out", metavar="OUT", required=False)
+@click.option("--affinities", metavar="VOLUME", help="Affinities, a channel for each of --offsets, in place of IMAGE.")
 @click.option(
-    "--policy",
-    default="mean",
-    metavar="POLICY",
-    show_default=True,
-    help="mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL.",
+    "--offsets",
+    type=options.Offsets(),
+    metavar="STEPS",
+    help='Steps in voxels along each axis: "-1,0,0 0,-1,0 0,0,-1".',
 )
+@click.option("--polarity", type=click.Choice(["attractive", "repulsive"]), default="attractive", help=_polarity)
+@click.option("--convention", type=click.Choice(["distance", "affinity"]), default="distance", help=_convention)
+@click.option("--superpixels", metavar="VOLUME", help="Superpixels to merge. Default: made of the image, and kept.")
+@click.option("--policy", default="mean", metavar="POLICY", show_default=True, help=_policies)
 @click.option("--pixels", type=options.path, help="IMAGE is raw: make its boundary map with this model (or .onnx).")
 @click.option("--mask", metavar="VOLUME", help="Voxels that are 0 here belong to no segment.")
 @options.thresholds("Where to stop merging; give it again for more. Default: that of the model, or 0.5.")
@@ -31,7 +41,7 @@ from gala.cli.talk import table, tell
 @options.json()
 @options.dry_run()
 @options.config()
-def command(image: str, out: str, thresholds: tuple[float, ...], json_file: Path | None, **settings: Any) -> None:
+def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     """Segment IMAGE, a boundary map, and write a segmentation to OUT.
 
     The merge tree is kept, and superpixels if they were made here: `gala cut` makes segmentations at other thresholds
@@ -40,9 +50,22 @@ def command(image: str, out: str, thresholds: tuple[float, ...], json_file: Path
     \b
     gala segment map.h5 seg.h5
     gala segment map.zarr seg.zarr --superpixels sp.zarr --policy learned:model.npz -t 0.3 -t 0.5
-    gala segment planes/ seg.tif --pixels pixels.skops --policy quantile:0.75 -t 0.4
+    gala segment planes/ seg.tif --pixels pixels.npz --policy quantile:0.75 -t 0.4
+    gala segment --affinities a.zarr --offsets "-1,0,0 0,-1,0 0,0,-1" seg.zarr --policy gasp-mean
     """
-    from gala.cli.steps.segment import segment
+    affinities, offsets = settings.pop("affinities"), settings.pop("offsets")
+    polarity, convention = settings.pop("polarity"), settings.pop("convention")
+    if (affinities is None) != (offsets is None):
+        raise click.UsageError("--affinities and --offsets go together.")
+    if affinities is not None:
+        if settings["out"] is not None and settings["image"] is not None:
+            raise click.UsageError("give either IMAGE or --affinities, and then OUT.")
+        settings |= {"image": affinities, "out": settings["out"] or settings["image"]}
+    for name in ("image", "out"):
+        if settings[name] is None:
+            raise click.UsageError(f"Missing argument '{name.upper()}'.")
+    from gala.cli.steps.segment import Affinities, Request, segment
 
-    found = segment(image, out, thresholds, **settings)
+    given = None if offsets is None else Affinities(offsets, polarity, convention)
+    found = segment(Request(affinities=given, **settings), dry_run=dry_run)
     tell(found, table(found.get("cuts", [found])), json_file)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gala import imio
 from gala._types import Array, Labels
@@ -21,10 +23,13 @@ from gala.cli.steps.volumes import (
     read_maybe,
 )
 from gala.cli.talk import step
+from gala.engine.partition import METHODS, partition
+from gala.errors import ShapeError
+from gala.graph.affinities import as_affinities, as_priority
 from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
-from gala.pipeline.named import HandMade, named_policy
+from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, named_policy
 
 _learned = "learned:"
 
@@ -36,6 +41,7 @@ class Cuts:
     files: dict[float, str]
     spacing: Lengths | None
     n_threads: int | None
+    priority: Callable[[float], float] = float  # of a threshold
 
     def write(
         self, superpixels: Labels, tree: MergeTree, origin: Mapping[str, Any], mask: Array | None = None
@@ -46,10 +52,10 @@ class Cuts:
         found = []
         for threshold, fn in self.files.items():
             with step(f"Cutting at {threshold:g} and writing {fn}", superpixels.size):
-                segments = cut_labels(superpixels, tree, threshold, **options)
+                segments = cut_labels(superpixels, tree, self.priority(threshold), **options)
                 made_by = {**origin, "parameters": {**origin["parameters"], "threshold": threshold}}
                 imio.write(fn, segments, spacing=self.spacing, provenance=made_by)
-            found.append({"threshold": threshold, "segments": tree.n_segments(threshold), "file": fn})
+            found.append({"threshold": threshold, "segments": tree.n_segments(self.priority(threshold)), "file": fn})
         return found
 
 
@@ -79,60 +85,153 @@ def cut(
     return plan | {"cuts": cuts.write(labels, merges, origin, keep)}
 
 
-def segment(
-    image: str,
-    out: str,
-    thresholds: Sequence[float],
-    *,
-    superpixels: str | None = None,
-    policy: str = "mean",
-    pixels: Path | None = None,
-    mask: str | None = None,
-    tree: Path | None = None,
-    spacing: Lengths | None = None,
-    n_threads: int | None = None,
-    dry_run: bool = False,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Affinities:
+    """That an image holds affinities, channels first."""
+
+    offsets: tuple[tuple[int, ...], ...]
+    polarity: str
+    convention: str  # of thresholds and quantiles: "affinity" or "distance"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `gala segment` is asked for."""
+
+    image: str
+    out: str
+    thresholds: tuple[float, ...]
+    superpixels: str | None = None
+    policy: str = "mean"
+    affinities: Affinities | None = None
+    pixels: Path | None = None
+    mask: str | None = None
+    tree: Path | None = None
+    spacing: Lengths | None = None
+    n_threads: int | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The volumes that are given, those without channels first."""
+        return [name for name in (self.superpixels, self.mask, self.image) if name is not None]
+
+    @property
+    def model(self) -> Path | None:
+        """The file of a policy that was learned."""
+        return Path(self.policy.removeprefix(_learned)) if self.policy.startswith(_learned) else None
+
+    @property
+    def way(self) -> Segmenter | HandMade:
+        """What makes superpixels and merge trees."""
+        if self.model is not None:
+            segmenter = Segmenter.load(self.model)
+            options = {"n_threads": self.n_threads} | ({} if self.spacing is None else {"spacing": self.spacing})
+            return segmenter.set_params(**options)
+        policy = named_policy("mean" if self.policy in METHODS else self._policy)
+        if self.affinities is None:
+            return HandMade(policy, self.spacing, self.n_threads)
+        return FromAffinities(
+            policy,
+            self.spacing,
+            self.n_threads,
+            offsets=self.affinities.offsets,
+            polarity=self.affinities.polarity,
+        )
+
+    @property
+    def _policy(self) -> str:
+        """The name of the policy as boundary maps have it: low quantiles of affinities are high ones of boundaries."""
+        kind, _, number = self.policy.partition(":")
+        if kind != "quantile" or self._convention == "distance":
+            return self.policy
+        try:
+            return f"{kind}:{1 - float(number):g}"
+        except ValueError:
+            return self.policy  # which is refused by its name
+
+    @property
+    def _convention(self) -> str:
+        return "distance" if self.affinities is None else self.affinities.convention
+
+    def priority(self, threshold: float) -> float:
+        """Return a threshold as a priority."""
+        return as_priority(threshold, "affinity") if self._convention == "affinity" else threshold
+
+    def read_image(self) -> Array:
+        """Read the image; affinities as channels first, or as maps if they are for a model."""
+        if self.affinities is None:
+            image: Array = imio.read(self.image)
+            return image
+        ndim = len(self.affinities.offsets[0])
+        try:
+            values = imio.read(self.image, axes="c" + "tzyx"[-ndim:])
+        except ShapeError:  # the file says otherwise
+            values = imio.read(self.image)
+        first: Array = np.moveaxis(values, -1, 0)
+        known = as_affinities(first, self.affinities.offsets, self.affinities.polarity)
+        if self.model is None:
+            return first
+        return affinity_maps(known.values, self.affinities.offsets, polarity=known.polarity)
+
+
+def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     """Segment a volume, keep the tree of merges, and write a segmentation for each threshold."""
-    inputs = [name for name in (superpixels, mask, image) if name is not None]
-    model = Path(policy.removeprefix(_learned)) if policy.startswith(_learned) else None
-    lengths = common_spacing(spacing, inputs)
-    way = _way(policy, model, lengths, n_threads)
-    files = name_outputs(out, tuple(thresholds) or (way.threshold_,))
-    kept = Path(beside(out, "tree", ".npz")) if tree is None else tree
-    made = beside(out, "superpixels") if superpixels is None else None
-    check_outputs([*files.values(), kept, made], [*inputs, model, pixels])
-    check_same_voxels(inputs)
-    predictor = None if pixels is None else load_pixels(pixels)
-    plan: dict[str, Any] = {"image": image, "policy": policy, "tree": str(kept), "files": [*files.values()]}
-    plan |= {"superpixels": superpixels or made}
+    inputs, image, out = request.inputs, request.image, request.out
+    request = replace(request, spacing=common_spacing(request.spacing, inputs))
+    way, is_tree = request.way, request.policy not in METHODS
+    files = name_outputs(out, request.thresholds or (way.threshold_,))
+    kept = Path(beside(out, "tree", ".npz")) if request.tree is None else request.tree
+    made = beside(out, "superpixels") if request.superpixels is None else None
+    check_outputs([*files.values(), kept if is_tree else None, made], [*inputs, request.model, request.pixels])
+    if request.affinities is None:
+        check_same_voxels(inputs)
+    for threshold in files:
+        request.priority(threshold)
+    predictor = None if request.pixels is None else load_pixels(request.pixels)
+    plan: dict[str, Any] = {"image": image, "policy": request.policy, "files": [*files.values()]}
+    plan |= {"superpixels": request.superpixels or made} | ({"tree": str(kept)} if is_tree else {})
     if dry_run:
         return plan
     with step("Reading"):
-        boundary, labels, keep = imio.read(image), read_maybe(superpixels), read_maybe(mask)
-    parameters = {"command": "segment", "policy": policy, "spacing": lengths}
-    origin = imio.provenance(parameters, [*inputs, *(file for file in (model, pixels) if file is not None)])
+        boundary, labels, keep = request.read_image(), read_maybe(request.superpixels), read_maybe(request.mask)
+    parameters = {"command": "segment", "policy": request.policy, "spacing": request.spacing}
+    models = [file for file in (request.model, request.pixels) if file is not None]
+    origin = imio.provenance(parameters, [*inputs, *models])
     if predictor is not None:
         with step("Making the boundary map", boundary.size):
             boundary = predictor.predict(boundary)
     if made is not None:
         with step(f"Making superpixels and writing {made}", boundary.size):
             labels = way.make_superpixels(boundary, mask=keep)
-            imio.write(made, labels, spacing=lengths, provenance=origin)
+            imio.write(made, labels, spacing=request.spacing, provenance=origin)
+    if not is_tree:
+        return plan | {"cuts": _partition(request, way, files, origin, (boundary, labels, keep))}
     with step("Building the graph, merging, and writing the tree", labels.size):
         merges = way.merge_tree(boundary, labels, mask=keep)
         merges.save(kept)
-    return plan | {
-        "merges": merges.n_merges,
-        "cuts": Cuts(files, lengths, n_threads).write(labels, merges, origin, keep),
-    }
+    cuts = Cuts(files, request.spacing, request.n_threads, request.priority)
+    return plan | {"merges": merges.n_merges, "cuts": cuts.write(labels, merges, origin, keep)}
 
 
-def _way(policy: str, model: Path | None, spacing: Lengths | None, n_threads: int | None) -> Segmenter | HandMade:
-    if model is None:
-        return HandMade(named_policy(policy), spacing, n_threads)
-    segmenter = Segmenter.load(model)
-    segmenter.n_threads = n_threads
-    if spacing is not None:
-        segmenter.spacing = spacing
-    return segmenter
+def _partition(
+    request: Request,
+    way: Any,
+    files: Mapping[float, str],
+    origin: Mapping[str, Any],
+    volumes: tuple[Array, Labels, Array | None],
+) -> list[dict[str, Any]]:
+    """Partition the graph for each threshold, where attraction ends, and write what comes of it."""
+    boundary, labels, keep = volumes
+    with step("Building the graph", labels.size):
+        graph, lifted = way.graph(boundary, labels, mask=keep)
+    far = None if request.policy.startswith("gasp") else lifted
+    found = []
+    for threshold, fn in files.items():
+        with step(f"Partitioning at {threshold:g} and writing {fn}", labels.size):
+            bias = request.priority(threshold)
+            result = partition(graph, request.policy, way.policy, lifted=far, bias=bias, n_threads=request.n_threads)
+            made_by = {**origin, "parameters": {**origin["parameters"], "threshold": threshold}}
+            segments = result.segmentation(labels, mask=keep, n_threads=request.n_threads)
+            imio.write(fn, segments, spacing=request.spacing, provenance=made_by)
+        found.append({"threshold": threshold, "segments": result.n_segments, "file": fn})
+    return found
