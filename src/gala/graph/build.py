@@ -208,24 +208,46 @@ def block_of(
     volume: Volume, planes: range, *, wants_coords: bool = False, wants_faces: bool = False
 ) -> tuple[Labels, Block]:
     """Return the labels of the regions in a slab and one plane beyond, and the slab as the kernels walk it."""
-    labels, ndim = volume.labels, volume.labels.ndim
-    shape = (len(planes), *labels.shape[1:])
-    below, above = int(planes.start > 0), int(planes.stop < labels.shape[0])
+    below, above = int(planes.start > 0), int(planes.stop < len(volume.labels))
     seen = slice(planes.start - below, planes.stop + above)
+    others = (0,) * (volume.labels.ndim - 1)
+    part = volume._replace(labels=volume.labels[seen], mask=None if volume.mask is None else volume.mask[seen])
+    values = volume.values(slice(planes.start, planes.stop))
+    origin = np.array((planes.start, *others))
+    return padded_block(part, values, (below, *others), origin, wants_coords=wants_coords, wants_faces=wants_faces)
+
+
+def padded_block(
+    seen: Volume,
+    values: Array,
+    below: Sequence[int],
+    origin: Ints,
+    *,
+    wants_coords: bool = False,
+    wants_faces: bool = False,
+) -> tuple[Labels, Block]:
+    """Return the labels of the regions in a block and around it, and the block as the kernels walk it.
+
+    Parameters
+    ----------
+    seen : Volume
+        Labels and mask of the block and one voxel beyond, where the volume goes on.
+    values : array, shape (M, ..., P, C)
+        All channels of the block itself.
+    below : sequence of int, shape (ndim,)
+        How many voxels are seen before the block along each axis: 0 or 1.
+    origin : array of int, shape (ndim,)
+        The first voxel of the block in the volume.
+    """
+    shape = values.shape[:-1]
     padded = np.full([n + 2 for n in shape], OUTSIDE, dtype=np.int32)
     strides = np.array(padded.strides) // padded.itemsize
-    starts = _row_starts((shape[0] + below + above, *shape[1:]), strides)
-    starts -= below * strides[0]
-    found = number_slab(
-        labels[seen], None if volume.mask is None else volume.mask[seen], volume.background, padded.reshape(-1), starts
-    )
-    values = volume.values(slice(planes.start, planes.stop))
+    starts = _row_starts(seen.labels.shape, strides) - int(np.dot(below, strides))
+    found = number_slab(seen.labels, seen.mask, seen.background, padded.reshape(-1), starts)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
-    offsets = np.array(volume.offsets, dtype=np.int64)
+    offsets = np.array(seen.offsets, dtype=np.int64)
     n_directions = len(offsets) if wants_faces else 0
-    origin = np.zeros(ndim, dtype=np.int64)
-    origin[0] = planes.start
     block = Block(
         regions=padded.reshape(-1),
         segments=_segments(shape, strides),
@@ -234,7 +256,7 @@ def block_of(
         image=read_only(np.ascontiguousarray(values).reshape(-1)),
         n_channels=values.shape[-1],
         shape=np.array(shape if wants_coords else (), dtype=np.int64),
-        origin=origin,
+        origin=np.asarray(origin, dtype=np.int64),
     )
     return found, block
 

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ class Stored:
     chunks: Sequence[int] | None = None  # in the order of the file
     close: Callable[[], object] = lambda: None
     has_all_axes: bool = False  # even those that the volume has not: they have length 1
+    files: Callable[[Box], list[Path]] | None = None  # that hold a box, one for each chunk; there or not
 
 
 class Volume:
@@ -138,6 +140,18 @@ class Volume:
         except Exception as error:  # damaged files make libraries fail in many ways
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FileError(f"{self.path} cannot be read; it may be damaged, or closed already: {reason}.") from error
+
+    def files(self, box: Box) -> list[Path] | None:
+        """Return the files that hold a box, one for each chunk, whether they are there or not.
+
+        None if the format has no such files.
+        """
+        if self._stored.files is None:
+            return None
+        whole = [slice(0, n) for n in self._stored.values.shape]
+        for axis, part in zip(self.order, box, strict=False):
+            whole[axis] = part
+        return self._stored.files(tuple(whole))
 
     def block_shape(self, like: Sequence[int] | None = None) -> tuple[int, ...]:
         """Return a good shape of blocks to read: whole chunks, of the file or `like` these, up to 2 million voxels."""

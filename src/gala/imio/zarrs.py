@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from gala.imio.files import Options, Place
 from gala.imio.metadata import parsed
 from gala.imio.pyramid import coarser, fill, halvings
 from gala.imio.shared import chosen_dataset, listed
-from gala.imio.volume import Stored, Volume
+from gala.imio.volume import Box, Stored, Volume
 
 _described_by = ("zarr.json", ".zarray", ".zgroup")
 _Version = Literal[2, 3]
@@ -46,7 +47,15 @@ def open_stored(place: Place) -> Stored:
         attributes,
         node.chunks,
         has_all_axes=bool(scale) and node.ndim == 5,
+        files=lambda box: _files_of(node, root / name, box),
     )
+
+
+def _files_of(array: zarr.Array[Any], folder: Path, box: Box) -> list[Path]:
+    """Return the file of each chunk that holds some of a box."""
+    sides = zip(box, array.shards or array.chunks, strict=True)
+    places = itertools.product(*(range(part.start // n, -(-part.stop // n)) for part, n in sides))
+    return [folder / array.metadata.encode_chunk_key(place) for place in places]
 
 
 def _is_node(folder: Path) -> bool:
@@ -183,18 +192,33 @@ def _write(new: Path, volume: Volume, options: Options, version: _Version) -> No
         array = _created(new, volume, volume.axes, options, version, about)
         fill(array, volume, range(volume.ndim), options.chunks)
         return
-    axes = axis_names(sorted(axis_letters(volume.axes), key=ome.stored_order.index))
-    factors = halvings(volume, options.scales)
-    about = ome.metadata(volume, factors, options.kind, options.format.removeprefix("ome-zarr-"))
-    zarr.create_group(new, zarr_format=version, attributes=about | dict(options.attributes))
+    factors = create_scales(new, volume, options, version)
+    axes = _ome_axes(volume)
     order = [volume.axes.index(axis) for axis in axes]
     level, last = volume, factors[0]
     for number, factor in enumerate(factors):
         if number:
             level = coarser(level, [f // g for f, g in zip(factor, last, strict=True)], options.kind)
-        array = _created(new / str(number), level, axes, options, version, {})
+        array = zarr.open_array(new / str(number), mode="r+")
         fill(array, level, order, options.chunks)
         level, last = Volume(Stored(array, "memory", axes), str(new)), factor
+
+
+def create_scales(new: Path, volume: Volume, options: Options, version: _Version = 3) -> list[tuple[int, ...]]:
+    """Create an image of several scales, without values, for a volume; return by how much coarser each scale is."""
+    factors = halvings(volume, options.scales)
+    about = ome.metadata(volume, factors, options.kind, options.format.removeprefix("ome-zarr-"))
+    zarr.create_group(new, zarr_format=version, attributes=about | dict(options.attributes))
+    level, last = volume, factors[0]
+    for number, factor in enumerate(factors):
+        level = coarser(level, [f // g for f, g in zip(factor, last, strict=True)], options.kind) if number else level
+        _created(new / str(number), level, _ome_axes(volume), options, version, {})
+        last = factor
+    return factors
+
+
+def _ome_axes(volume: Volume) -> Axes:
+    return axis_names(sorted(axis_letters(volume.axes), key=ome.stored_order.index))
 
 
 def _created(
