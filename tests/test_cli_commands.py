@@ -151,6 +151,7 @@ def test_pixels__from_painted_voxels_to_a_map_and_a_segmentation(volumes):
     found = imio.read("found.h5")
     np.testing.assert_array_equal(found, imio.read("same.h5"))
     np.testing.assert_array_equal(found, PixelClassifier.load("px.npz").predict(test.image))
+    assert "pixel classifier" in good("info", "px.npz").stdout
     good("segment", "other.h5", "seg.h5", "--pixels", "px.npz", "-t", 0.5)
     good("segment", "found.h5", "twin.h5", "-t", 0.5)
     np.testing.assert_array_equal(imio.read("seg.h5"), imio.read("twin.h5"))
@@ -314,7 +315,7 @@ def test_info__of_every_kind_of_file():
     assert [each["path"] for each in found] == list(names)
     assert found[0]["spacing"] == list(SPACING)
     assert found[1]["n_labels"] == found[4]["leaves"]
-    assert found[5]["holds"] == "model"
+    assert found[5]["holds"] == "segmenter"
     assert "merge tree" in good("info", "seg-tree.npz").stdout
 
 

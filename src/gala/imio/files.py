@@ -47,7 +47,9 @@ class Place:
     @classmethod
     def of(cls, name: FileName) -> Place:
         """Return the place that a name with an optional ``::dataset`` means."""
-        file, _, dataset = str(name).partition("::")
+        file, mark, dataset = str(name).rpartition("::")
+        if not mark or Path(name).exists():  # a name may hold colons
+            file, dataset = str(name), ""
         if not file:
             raise SettingError(f"a volume needs the name of a file or folder; got {str(name)!r}.")
         return cls(Path(file), dataset.strip("/") or None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gala._types import Array, ArrayLike, Ints, Labels
-from gala.errors import SettingError, ShapeError
+from gala.errors import ShapeError
 from gala.graph.labels import as_labels
+from gala.graph.segments import leaf_labels
 from gala.graph.tree import MergeTree
 from gala.graph.voxels import map_labels, present_labels
 
@@ -41,32 +42,21 @@ def as_picture(image: ArrayLike, shape: tuple[int, ...]) -> Array:
     return _stretched(found)
 
 
-def leaf_labels(superpixels: ArrayLike, tree: MergeTree | None) -> Labels:
+def shown_labels(superpixels: ArrayLike, tree: MergeTree | None) -> Labels:
     """Return the label of each leaf, uint64 of shape (N,); without a tree, all labels but 0."""
+    if tree is not None:
+        return leaf_labels(superpixels, tree).astype(np.uint64)
     known = present_labels(superpixels)
-    has_zero = len(known) > 0 and known[0] == 0
-    if tree is None or (len(known) == tree.n_leaves + 1 and has_zero):
-        return known[int(has_zero) :]
-    if len(known) != tree.n_leaves:
-        raise SettingError(
-            f"superpixels must be those that the tree merges, {tree.n_leaves} of them; got {len(known)} labels."
-        )
-    return known
+    return known[int(len(known) > 0 and known[0] == 0) :]
 
 
 def leaf_positions(superpixels: ArrayLike, tree: MergeTree | None) -> tuple[Labels, Ints]:
     """Return the label of each leaf, and the leaf at each voxel, int32; -1 where there is none."""
     labels = as_labels(superpixels, "superpixels")
-    known = leaf_labels(labels, tree)
+    known = shown_labels(labels, tree)
     # What is background becomes 0 in what map_labels returns.
     numbers = np.arange(1, len(known) + 1, dtype=np.int32)
     return known, map_labels(labels, known, numbers, background=background_of(known)) - np.int32(1)
-
-
-def cut_labels(superpixels: Labels, tree: MergeTree, threshold: float) -> Labels:
-    """Return the segmentation, named by the lowest superpixel of each segment; background stays 0."""
-    known = leaf_labels(superpixels, tree)
-    return map_labels(superpixels, known, known[tree.cut(threshold)], background=background_of(known))
 
 
 def background_of(known: Labels) -> int | None:

@@ -18,10 +18,11 @@ from gala._files import FileName
 from gala._types import Array, ArrayLike, Labels
 from gala.errors import SettingError, ShapeError
 from gala.graph.labels import as_labels
+from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.graph.volume import check_spacing
 from gala.viz.colours import LabelColours
-from gala.viz.shown import as_picture, background_of, cut_labels, leaf_labels
+from gala.viz.shown import as_picture, background_of, shown_labels
 from gala.viz.slices import write_slices_page
 
 _page = "slices.html"
@@ -146,7 +147,7 @@ def _layers(image: ArrayLike, superpixels: ArrayLike, tree: MergeTree | None, th
         raise ShapeError(f"superpixels must have 2 or 3 dimensions to be shown; got shape {labels.shape}.")
     if tree is None and len(thresholds):
         raise SettingError("thresholds are where to cut a tree; give the tree too.")
-    known = leaf_labels(labels, tree)
+    known = shown_labels(labels, tree)
     shown = {"superpixels": labels}
     if tree is not None:
         cuts = map(check_threshold, thresholds)

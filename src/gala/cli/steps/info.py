@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gala import imio
+from gala.classify import PixelClassifier
 from gala.errors import FileError
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
@@ -22,20 +23,35 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _describe_archive(name: str) -> dict[str, Any]:
-    try:
-        tree = MergeTree.load(name)
-    except FileError as not_a_tree:
+    reasons = []
+    for describe_as in (_tree, _segmenter, _pixels):
         try:
-            segmenter = Segmenter.load(name)
+            return describe_as(name)
         except FileError as error:
-            raise FileError(f"{name} holds neither a merge tree ({not_a_tree}) nor a model ({error}).") from error
-        return {
-            "holds": "model",
-            "dimensions": segmenter.ndim_,
-            "channels": segmenter.n_channels_of_,
-            "threshold": segmenter.threshold_,
-            "provenance": segmenter.provenance_,
-        }
-    heights = tree.height
-    finite = {} if not tree.n_merges else {"lowest": float(heights.min()), "highest": float(heights.max())}
+            reasons.append(error)
+    newest = next((reason for reason in reasons if "this version reads up to" in str(reason)), None)
+    raise newest or FileError(
+        f"{name} holds neither a merge tree nor a segmenter nor a pixel classifier; is it damaged?"
+    )
+
+
+def _tree(name: str) -> dict[str, Any]:
+    tree = MergeTree.load(name)
+    finite = {} if not tree.n_merges else {"lowest": float(tree.height.min()), "highest": float(tree.height.max())}
     return {"holds": "merge tree", "leaves": tree.n_leaves, "merges": tree.n_merges} | finite
+
+
+def _segmenter(name: str) -> dict[str, Any]:
+    segmenter = Segmenter.load(name)
+    return {
+        "holds": "segmenter",
+        "dimensions": segmenter.ndim_,
+        "channels": segmenter.n_channels_of_,
+        "threshold": segmenter.threshold_,
+        "provenance": segmenter.provenance_,
+    }
+
+
+def _pixels(name: str) -> dict[str, Any]:
+    pixels = PixelClassifier.load(name)
+    return {"holds": "pixel classifier", **pixels.image_, "classes": pixels.classes_.tolist(), **pixels.get_params()}
