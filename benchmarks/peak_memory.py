@@ -1,6 +1,7 @@
 """Print as JSON the bytes of a graph build's inputs, and the most that the process grew while it had them.
 
-Run as ``python peak_memory.py FOLDER WHO``. Libraries are loaded, and compiled code too, before the inputs are.
+Run as ``python peak_memory.py FOLDER WHO``, or with "mean" or "quantile" behind it for a segmentation of affinities.
+Libraries are loaded, and compiled code too, before the inputs are.
 """
 
 from __future__ import annotations
@@ -37,20 +38,68 @@ def waterz():
     return lambda labels, values: next(peer.agglomerate(values, [0.0], fragments=labels))
 
 
+BEFORE = [(-1, 0, 0), (0, -1, 0), (0, 0, -1)]
+
+
+def gala_segmentation(what):
+    from gala.engine.agglomerate import agglomerate
+    from gala.engine.policy import boundary_mean, boundary_quantile
+    from gala.graph.affinity_graph import build_affinity_graph
+    from gala.graph.voxels import map_labels
+
+    policy = boundary_mean if what == "mean" else boundary_quantile(0.5, within="middle")
+
+    def segment(labels, values):
+        graph, _ = build_affinity_graph(labels, values, policy.needs, offsets=BEFORE, n_threads=1)
+        tree = agglomerate(graph, policy, 0.5, n_threads=1)
+        return map_labels(labels, graph.labels, graph.labels[tree.cut()], n_threads=1)
+
+    return segment
+
+
+def bioimage_cpp_segmentation(_):
+    import bioimage_cpp.graph as peer
+
+    policy = peer.agglomeration.GaspClusterPolicy(linkage="mean")
+
+    def segment(labels, values):
+        graph = peer.region_adjacency_graph(labels, number_of_threads=1)
+        found = peer.features.affinity_features(graph, labels, values, BEFORE, number_of_threads=1)
+        segments = policy.optimize(graph, found[:, 0] - 0.5, edge_sizes=found[:, 1])
+        return peer.project_node_labels_to_pixels(graph, labels, segments, number_of_threads=1)
+
+    return segment
+
+
+def waterz_segmentation(what):
+    import waterz as peer
+
+    of_quantiles = "OneMinus<HistogramQuantileAffinity<RegionGraphType, 50, ScoreValue, 256, false>>"
+    options = {} if what == "mean" else {"scoring_function": of_quantiles}
+    return lambda labels, values: next(peer.agglomerate(values, [0.5], fragments=labels, **options))
+
+
 def memory(kind):
     """Return bytes of memory: VmRSS now, VmHWM at most so far, of this program alone."""
     return 1024 * int(re.search(rf"{kind}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 
-def main(folder, who):
-    build = {"gala": gala, "bioimage-cpp": bioimage_cpp, "waterz": waterz}[who]()
+def main(folder, who, what=None):
+    graphs = {"gala": gala, "bioimage-cpp": bioimage_cpp, "waterz": waterz}
+    segmentations = {
+        "gala": gala_segmentation,
+        "bioimage-cpp": bioimage_cpp_segmentation,
+        "waterz": waterz_segmentation,
+    }
+    build = graphs[who]() if what is None else segmentations[who](what)
+    of_affinities = who == "waterz" or what is not None
     tiny = np.arange(1, 28).reshape(3, 3, 3)
-    if who == "waterz":
+    if of_affinities:
         build(tiny.astype(np.uint64), np.zeros((3, 3, 3, 3), dtype=np.float32))
     else:
         build(tiny.astype(np.int32), np.zeros((3, 3, 3), dtype=np.float32))
     before = memory("VmRSS")
-    files = ("fragments", "affinities") if who == "waterz" else ("superpixels", "p1")
+    files = ("fragments", "affinities") if of_affinities else ("superpixels", "p1")
     labels, values = (np.load(Path(folder) / f"{name}.npy") for name in files)
     build(labels, values)
     print(json.dumps({"inputs": labels.nbytes + values.nbytes, "peak": memory("VmHWM") - before}))

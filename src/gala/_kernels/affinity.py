@@ -25,8 +25,11 @@ class Pairs(NamedTuple):
 
 
 @kernel
-def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering) -> tuple[Ints, Floats, float]:
+def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering, rows: Floats) -> tuple[Ints, Floats, float]:
     """Return which regions pairs connect, and the cache rows of the boundaries between these.
+
+    `rows`, shape (R, B), is room for as many rows as there may be; if it is not enough, more is made. NumPy makes it,
+    which asks the system for large pages.
 
     Returns
     -------
@@ -37,8 +40,6 @@ def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering) -> tuple[Ints,
     longest = 1
     for r in range(pairs.runs.shape[0]):
         longest = max(longest, pairs.runs[r, 4])
-    rows = np.empty((1024, of_pairs.empty.size))
-    rows[:] = of_pairs.empty
     edges = np.empty((rows.shape[0], 2), dtype=np.int64)
     table = new_table(rows.shape[0])
     room = new_buffer(BUFFER + longest, block)
@@ -55,7 +56,6 @@ def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering) -> tuple[Ints,
         while n_edges + n_chosen > edges.shape[0]:
             edges = np.concatenate((edges, np.empty_like(edges)))
             rows = np.concatenate((rows, np.empty_like(rows)))
-            rows[n_edges:] = of_pairs.empty
             table = grown_table(table)
         for c in range(n_chosen):
             place = np.uint64(chosen[c])
@@ -66,6 +66,7 @@ def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering) -> tuple[Ints,
                 table[slot, 0] = key
                 table[slot, 1] = np.uint64(n_edges)
                 edges[n_edges, 0], edges[n_edges, 1] = low, high
+                rows[n_edges] = of_pairs.empty
                 n_edges += 1
             value = _boundary(pairs, channel, voxel + chosen[c])
             room.owners[n] = value_at(table, slot)
@@ -75,7 +76,7 @@ def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering) -> tuple[Ints,
         if n > BUFFER or r == pairs.runs.shape[0] - 1:
             join_voxels(block, of_pairs, room, n, rows)
             n = 0
-    return edges[:n_edges].copy(), rows[:n_edges].copy(), total
+    return edges[:n_edges], rows[:n_edges], total
 
 
 @kernel

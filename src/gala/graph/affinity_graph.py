@@ -238,15 +238,20 @@ def _slab(work: _Work, planes: range) -> _Slab:
     block = _block(numbers.reshape(-1), image, start, numbers.ndim)
     rows = gather_voxels(block, work.of_regions, len(found))
     borders = _border_sizes(own, planes.start == 0, planes.stop == len(volume.labels), len(found))
-    pairs, contact_rows, contact = gather_pairs(block, local, work.of_contacts)
+    pairs, contact_rows, contact = gather_pairs(block, local, work.of_contacts, _room(work, len(found)))
     parts = pairs, rows, contact_rows, borders, pairs
     graph = slab_graph(found, parts, work.region_spec, work.contact_spec, volume)
     far = Pairs(values, local.attractive, runs[~is_local])
-    pairs, contact_rows, _ = gather_pairs(block, far, work.of_contacts)
+    pairs, contact_rows, _ = gather_pairs(block, far, work.of_contacts, _room(work, len(found)))
     parts = pairs, np.empty((len(found), 0)), contact_rows, borders, pairs
     lifted = slab_graph(found, parts, CacheSpec.sums(), work.contact_spec, volume)
     interior = image if own.min() >= 0 else image[own.reshape(-1) >= 0]
     return _Slab(graph, lifted, float(interior.sum(dtype=np.float64)), contact)
+
+
+def _room(work: _Work, n_regions: int) -> Floats:
+    """Return room for the rows of the contacts of some regions; what is not used takes no memory."""
+    return np.empty((1024 + 8 * n_regions, work.of_contacts.empty.size))
 
 
 def _numbered(volume: Volume, seen: range) -> tuple[Labels, Array]:

@@ -157,7 +157,8 @@ def _sorted(values: Array) -> Array:
 
 
 def _join(spec: CacheSpec, n_rows: int, places: Sequence[Ints], caches: Sequence[Floats]) -> Floats:
-    out = np.tile(spec.empty, (n_rows, 1))
+    out = np.empty((n_rows, len(spec)))
+    out[:] = spec.empty  # in order: to write here and there first takes 0.5 s for 256 bins of 99,348 contacts
     joins = np.array(spec.joins, dtype=np.int64)
     for place, cache in zip(places, caches, strict=True):
         join_rows(joins, place, cache, out)
