@@ -216,7 +216,7 @@ def block_graph(
     array([2, 0])
     """
     box, around = grid.box(place), grid.seen(place)
-    inner = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))
+    inner = grid.inner(place)
     regions = as_labels(labels, "labels")
     if regions.shape != tuple(part.stop - part.start for part in around):
         raise ShapeError(f"labels must be those of {around}; got shape {regions.shape}.")

@@ -75,6 +75,11 @@ class Grid:
         sides = zip(self.box(place), self.shape, strict=True)
         return tuple(slice(max(part.start - 1, 0), min(part.stop + 1, n)) for part, n in sides)
 
+    def inner(self, place: Place) -> Box:
+        """Return where a block is in what it sees."""
+        sides = zip(self.box(place), self.seen(place), strict=True)
+        return tuple(slice(part.start - seen.start, part.stop - seen.start) for part, seen in sides)
+
     def size(self, place: Place) -> int:
         """Return how many voxels a block has."""
         return math.prod(part.stop - part.start for part in self.box(place))

@@ -1,0 +1,179 @@
+"""Volumes that tasks read box by box, by name: what is in a box, what cannot be read, and whether it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gala import imio
+from gala._types import Array, Bools
+from gala.errors import FileError, SettingError
+from gala.graph.grid import Box, Grid
+from gala.imio.volume import Volume
+
+
+@lru_cache(maxsize=32)
+def opened(path: str, axes: str | None = None) -> Volume:
+    """Return a volume, which stays open for the tasks that this process still has."""
+    return imio.open(path, axes=axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A volume that is read."""
+
+    name: str  # what errors call it
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, name: str, volume: Any) -> Input:
+        """Return the input that a name or a `gala.imio.Volume` means.
+
+        Raises
+        ------
+        SettingError
+            If it is neither.
+        FileError
+            If it cannot be opened.
+        """
+        path = volume.path if isinstance(volume, Volume) else volume
+        if not isinstance(path, str | os.PathLike):
+            raise SettingError(
+                f"{name} must be the name of a volume, which workers can open; got a {type(volume).__name__}. Write "
+                "arrays with gala.imio.write first; Segmenter.predict takes dask arrays."
+            )
+        there = opened(str(path))
+        return cls(name, str(path), there.shape, str(there.dtype), there.chunks)
+
+    @property
+    def file(self) -> Path:
+        """The file or folder that it is in."""
+        return Path(self.path.partition("::")[0]).resolve()
+
+    def read(self, box: Box) -> Array:
+        """Return the values in a box.
+
+        Raises
+        ------
+        FileError
+            If some of them cannot be read.
+        """
+        whole = (slice(None),) * (len(self.shape) - len(box))
+        return np.asarray(opened(self.path)[(*box, *whole)])
+
+    def read_most(self, box: Box) -> tuple[Array, Bools | None]:
+        """Return the values in a box, 0 in chunks that cannot be read, and where these are; None if nowhere."""
+        try:
+            return self.read(box), None
+        except FileError:
+            pass
+        sides = [part.stop - part.start for part in box]
+        values = np.zeros((*sides, *self.shape[len(box) :]), dtype=self.dtype)
+        lost = np.zeros(sides, dtype=np.bool_)
+        chunks = (self.chunks or self.shape)[: len(box)]
+        for chunk in _pieces(box, chunks):
+            inner = tuple(slice(c.start - b.start, c.stop - b.start) for b, c in zip(box, chunk, strict=True))
+            try:
+                values[inner] = self.read(chunk)
+            except FileError:
+                lost[inner] = True
+        return values, lost
+
+    def fingerprint(self, box: Box) -> str:
+        """Return what changes whenever the files that hold a box do: of their sizes and times.
+
+        Raises
+        ------
+        FileError
+            If a chunk has no file: it was lost, or never written.
+        """
+        return _digest([*self.states(box), self.shape[len(box) :], self.dtype])
+
+    def states(self, box: Box) -> list[tuple[int, int] | None]:
+        """Return size and time of each file that holds some of a box; None if it is not there."""
+        files = opened(self.path).files(box)
+        if files is None:
+            return _states_of_all(self.file)
+        return [_state(file) for file in files]
+
+
+def _pieces(box: Box, chunks: tuple[int, ...]) -> Iterator[Box]:
+    """Yield the parts of a box that are in one chunk each."""
+    first = tuple(part.start // n for part, n in zip(box, chunks, strict=True))
+    stop = tuple(-(-part.stop // n) for part, n in zip(box, chunks, strict=True))
+    for place in np.ndindex(*(b - a for a, b in zip(first, stop, strict=True))):
+        starts = [(a + i) * n for a, i, n in zip(first, place, chunks, strict=True)]
+        yield tuple(
+            slice(max(part.start, start), min(part.stop, start + n))
+            for part, start, n in zip(box, starts, chunks, strict=True)
+        )
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _states_of_all(file: Path) -> list[Any]:
+    files = [file] if file.is_file() else sorted(path for path in file.rglob("*") if path.is_file())
+    return [_state(path) for path in files]
+
+
+def check_chunks(volume: Input, grid: Grid) -> None:
+    """Raise an error if chunks of a volume have no file.
+
+    Raises
+    ------
+    FileError
+        Naming the first block with such a chunk.
+    """
+    n_missing, first = 0, ""
+    for place in grid.places():
+        states = volume.states(grid.box(place))
+        n_missing += states.count(None)
+        if None in states and not first:
+            first = f"block {place}, voxels {describe(grid.box(place))}"
+    if n_missing:
+        raise FileError(
+            f"{volume.path} has no file for {n_missing} chunks, the first in {first}: they are lost, or empty and never "
+            'written. If they are empty, say missing="zero"; if not, make them again.'
+        )
+
+
+def describe(box: Box) -> str:
+    """Return a box as one writes it.
+
+    Examples
+    --------
+    >>> describe((slice(0, 4), slice(2, 3)))
+    '0:4, 2:3'
+    """
+    return ", ".join(f"{part.start}:{part.stop}" for part in box)
+
+
+def digest(*values: Any) -> str:
+    """Return a hash of numbers, texts, and lists and dictionaries of them.
+
+    Examples
+    --------
+    >>> digest("a", 1) == digest("a", 1) != digest("a", 2)
+    True
+    """
+    return _digest(values)
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]

@@ -1,0 +1,190 @@
+"""Running the units of a stage, here or on workers: what is done is skipped, an error names its block."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias
+
+from tqdm import tqdm
+
+from gala.errors import FileError, GalaError, SettingError
+from gala.graph.blockwise import dask_module
+from gala.pipeline.blockwise.manifest import Manifest, task_of
+
+Tell: TypeAlias = Callable[[str, int, int], Any]
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_AHEAD = 8  # units that each worker is given at a time, so that the scheduler never holds millions
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of work that is done as a whole, or not at all."""
+
+    name: str
+    key: str  # hash of all that its result depends on
+    arguments: tuple[Any, ...]
+    where: str  # for errors
+    n_voxels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Units that can be done in any order, and what does one."""
+
+    name: str
+    work: Callable[..., dict[str, Any] | None]  # what else to remember of a unit
+    units: Sequence[Unit]
+    title: str = ""  # of its progress bar
+
+
+class Failure(NamedTuple):
+    """Why a unit was not done."""
+
+    kind: type[GalaError]
+    reason: str
+
+
+def do_unit(work: Callable[..., dict[str, Any] | None], stage: str, unit: Unit, manifest: Manifest) -> Any:
+    """Do a unit and mark it as finished; return what is to be remembered of it, or a `Failure`."""
+    try:
+        with task_of(manifest.folder):
+            known = {"key": unit.key, **(work(*unit.arguments) or {})}
+            manifest.finish(stage, unit.name, known)
+    except GalaError as error:
+        return Failure(type(error), str(error))
+    except MemoryError:
+        return Failure(FileError, "there was not enough memory; give smaller chunks")
+    except OSError as error:
+        full = "; the disk is full" if error.errno in _FULL else ""
+        return Failure(FileError, f"{' '.join(str(error).split())}{full}")
+    return known
+
+
+@dataclass(slots=True)
+class Crew:
+    """Who does the work: the workers of a dask client, or this process."""
+
+    manifest: Manifest
+    client: Any = None
+    tell: Tell | None = None
+    bars: bool = True
+    done: dict[str, tuple[int, int]] = field(default_factory=dict)  # stage: units done now, and before
+
+    def run(self, stage: Stage) -> dict[str, dict[str, Any]]:
+        """Do the units of a stage that are not done; return what is known of each, by name.
+
+        Raises
+        ------
+        GalaError
+            Of the first unit that cannot be done, naming it. What was done stays done.
+        """
+        known = self.manifest.read(stage.name)
+        found = {unit.name: known[unit.name] for unit in stage.units if known.get(unit.name, {}).get("key") == unit.key}
+        waiting = [unit for unit in stage.units if unit.name not in found]
+        now, before = self.done.get(stage.name, (0, 0))
+        self.done[stage.name] = now + len(waiting), before + len(found)
+        with self._bar(stage, len(found)) as step:
+            for unit, result in self._results(stage, waiting):
+                if isinstance(result, Failure):
+                    raise result.kind(f"{unit.where}: {result.reason}")
+                found[unit.name] = result
+                step(unit)
+        return found
+
+    def _results(self, stage: Stage, units: Sequence[Unit]) -> Iterator[tuple[Unit, Any]]:
+        if self.client is None:
+            for unit in units:
+                yield unit, do_unit(stage.work, stage.name, unit, self.manifest)
+            return
+        distributed = dask_module("distributed")
+        waiting = iter(units)
+        n_ahead = _AHEAD * max(1, sum(self.client.nthreads().values()))
+        of_unit = {self._submit(stage, unit): unit for unit in islice(waiting, n_ahead)}
+        results = distributed.as_completed(list(of_unit), raise_errors=False)
+        try:
+            for future in results:
+                unit = of_unit.pop(future)
+                yield unit, self._result(future)
+                for more in islice(waiting, 1):
+                    new = self._submit(stage, more)
+                    of_unit[new] = more
+                    results.add(new)
+        finally:
+            self.client.cancel(list(of_unit))
+
+    def _submit(self, stage: Stage, unit: Unit) -> Any:
+        return self.client.submit(do_unit, stage.work, stage.name, unit, self.manifest, pure=False)
+
+    def _result(self, future: Any) -> Any:
+        if future.status == "finished":
+            return future.result()
+        error = future.exception() if future.status == "error" else None
+        if isinstance(error, dask_module("distributed").scheduler.KilledWorker):
+            reason = "workers died at it again and again, most likely for want of memory; give smaller chunks"
+            return Failure(FileError, reason)
+        if error is None:
+            return Failure(FileError, "the scheduler lost it; start the same command again")
+        raise error
+
+    def _bar(self, stage: Stage, n_before: int) -> AbstractContextManager[Callable[[Unit], Any]]:
+        tell, n = self.tell, len(stage.units)
+        if tell is not None:
+            done = iter(range(n_before + 1, n + 1))
+            return nullcontext(lambda _: tell(stage.title or stage.name, next(done), n))
+        return _bar(stage.title or stage.name, n, n_before, disable=None if self.bars else True)
+
+
+@contextmanager
+def _bar(title: str, n: int, n_before: int, *, disable: bool | None) -> Iterator[Callable[[Unit], None]]:
+    with tqdm(total=n, initial=n_before, desc=title, unit="block", disable=disable, file=sys.stderr) as bar:
+        n_voxels = 0
+
+        def step(unit: Unit) -> None:
+            nonlocal n_voxels
+            n_voxels += unit.n_voxels
+            seconds = bar.format_dict["elapsed"]
+            bar.set_postfix_str(f"{n_voxels / max(seconds, 1e-9) / 1e6:.3g} Mvoxel/s", refresh=False)
+            bar.update()
+
+        yield step
+
+
+@contextmanager
+def client_of(
+    scheduler: str | None, workers: int | None, memory_limit: str | int | None, say: Callable[[str], Any]
+) -> Iterator[Any]:
+    """Yield a client of the cluster at an address, or of a new one on this machine; None for no workers.
+
+    Raises
+    ------
+    SettingError
+        If there is no dask, or no scheduler answers.
+    """
+    if scheduler is None and workers == 0:
+        yield None
+        return
+    distributed = dask_module("distributed")
+    if scheduler is not None:
+        try:
+            client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise SettingError(
+                f"no dask scheduler answers at {scheduler}: {reason}. Start one, or leave it out."
+            ) from error
+        with client:
+            say(f"dask dashboard: {client.dashboard_link}")
+            yield client
+        return
+    limit = {} if memory_limit is None else {"memory_limit": memory_limit}
+    cluster = distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", **limit
+    )
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        say(f"dask dashboard: {client.dashboard_link}")
+        yield client
