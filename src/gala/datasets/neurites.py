@@ -17,12 +17,17 @@ from gala.morpho.pieces import relabel_connected
 from gala.morpho.watersheds import watershed
 
 _calibres = (2.0, 4.0, 6.0, 9.0, 13.0)  # radius of each class, in voxels, that is taken off the distance
-_limits = (-0.3, 0.4, 0.9, 1.5)  # of normal noise, between classes: thin ones are common
 _step = 2.0  # voxels from one point of a path to the next: the width of a voxel of the coarse grid
 _n_points = 60
 _width = 9.0  # of a neurite, on average
 _margin = 16  # voxels around the volume in which paths start too
-_smallest = 7.0  # a piece of a neurite of fewer than this to the power of ndim voxels goes to its neighbours
+
+
+class Widths(NamedTuple):
+    """How wide neurites are."""
+
+    limits: tuple[float, ...] = (-0.3, 0.4, 0.9, 1.5)  # of normal noise, between calibres: thin ones are common
+    smallest: float = 7.0  # a piece of fewer than this to the power of ndim voxels goes to its neighbours
 
 
 class Neurites(NamedTuple):
@@ -41,7 +46,7 @@ class _Paths(NamedTuple):
     in_organelle: Bools  # (P,)
 
 
-def grow(random: np.random.Generator, shape: tuple[int, ...]) -> Neurites:
+def grow(random: np.random.Generator, shape: tuple[int, ...], widths: Widths = Widths()) -> Neurites:
     """Fill a volume with neurites, and the large ones with organelles.
 
     Examples
@@ -50,9 +55,9 @@ def grow(random: np.random.Generator, shape: tuple[int, ...]) -> Neurites:
     >>> int(cells.min()), organelles.dtype
     (1, dtype('bool'))
     """
-    paths = _walk(random, shape)
+    paths = _walk(random, shape, widths)
     nearest = _nearest_point(paths, shape)
-    cells = _smoothed(paths.owner[nearest])
+    cells = _smoothed(paths.owner[nearest], widths)
     inside = paths.in_organelle[nearest] & (blurred(seg_to_bdry(cells), 2.0) < 0.06)
     return Neurites(cells, blurred(inside, 2.0) > 0.5)
 
@@ -64,7 +69,7 @@ def blurred(mask: Bools, sigma: float) -> Array:
     return image
 
 
-def _walk(random: np.random.Generator, shape: tuple[int, ...]) -> _Paths:
+def _walk(random: np.random.Generator, shape: tuple[int, ...], widths: Widths) -> _Paths:
     """Draw so many random walks that the neurites have their width."""
     ndim = len(shape)
     span = np.array(shape) + 2.0 * _margin
@@ -76,7 +81,7 @@ def _walk(random: np.random.Generator, shape: tuple[int, ...]) -> _Paths:
     way = _step * heading.cumsum(axis=1)
     points = start + way - way[:, _n_points // 2, None]
     size = random.standard_normal((n_paths, 1)) + 0.3 * _along(random, n_paths)
-    calibre = np.digitize(size, _limits)
+    calibre = np.digitize(size, widths.limits)
     in_organelle = (_along(random, n_paths) > -0.2) & (calibre >= 2)
     owner = np.broadcast_to(np.arange(n_paths)[:, None], calibre.shape)
     inside = ((points > -_margin) & (points < span - _margin)).all(axis=-1)
@@ -112,11 +117,11 @@ def _nearest_point(paths: _Paths, shape: tuple[int, ...]) -> Ints:
     return nearest
 
 
-def _smoothed(cells: Labels) -> Labels:
+def _smoothed(cells: Labels, widths: Widths) -> Labels:
     """Return cells with smooth surfaces, each in one piece and none tiny."""
     edge = seg_to_bdry(cells)
     cores = relabel_connected(np.where(edge, 0, cells + 1))
     sizes = np.bincount(cores.ravel())
     sizes[0] = 0
-    kept = (sizes > 0) & (sizes >= min(_smallest**cells.ndim, sizes.max()))
+    kept = (sizes > 0) & (sizes >= min(widths.smallest**cells.ndim, sizes.max()))
     return watershed(blurred(edge, 1.5), (kept.cumsum() * kept)[cores])
