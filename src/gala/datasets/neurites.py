@@ -46,12 +46,12 @@ class _Paths(NamedTuple):
     in_organelle: Bools  # (P,)
 
 
-def grow(random: np.random.Generator, shape: tuple[int, ...], widths: Widths = Widths()) -> Neurites:
+def grow(random: np.random.Generator, shape: tuple[int, ...], widths: Widths) -> Neurites:
     """Fill a volume with neurites, and the large ones with organelles.
 
     Examples
     --------
-    >>> cells, organelles = grow(np.random.default_rng(0), (40, 40))
+    >>> cells, organelles = grow(np.random.default_rng(0), (40, 40), Widths())
     >>> int(cells.min()), organelles.dtype
     (1, dtype('bool'))
     """

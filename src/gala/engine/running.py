@@ -75,9 +75,9 @@ class RunningGraph:
     ) -> None:
         if rescore not in ("shared", "all"):
             raise SettingError(f'rescore must be "shared" or "all"; got {rescore!r}.')
-        self.graph = graph
-        self.volume = volume
         self.policy = as_policy(policy)
+        self.graph = graph = self.policy.prepared(graph, n_threads=n_threads)
+        self.volume = volume
         self.feature_manager = Null() if features is None else features
         self.rescore_all = rescore == "all"
         self.random = np.random.default_rng() if random is None else random

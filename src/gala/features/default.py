@@ -83,3 +83,24 @@ def modern(images: str | Sequence[str] = ()) -> Composite:
     names = [images] if isinstance(images, str) else images
     of_images = [kind for name in names for kind in (moments.Manager(image=name), histogram.Manager(8, image=name))]
     return Composite(children=[*basic().children, axes.Manager(), *of_images])
+
+
+def thorough(images: str | Sequence[str] = ()) -> Composite:
+    """Return `modern` and the shares of contacts above thresholds: what the default recipe learns from.
+
+    Parameters
+    ----------
+    images : str or sequence of str, optional
+        As for `modern`.
+
+    Notes
+    -----
+    Each contact is described once, before merges, so that more features cost little. The experiment is on the page
+    docs/learning.md.
+
+    Examples
+    --------
+    >>> thorough().write_fm()["feature_list"]
+    ['moments', 'histogram', 'axes', 'contact']
+    """
+    return Composite([*modern(images).children, contact.Manager()])

@@ -125,6 +125,13 @@ def build_graph(
         spacing=spacing,
         extra=extra,
     )
+    return build_from_volume(volume, features, n_threads=n_threads)
+
+
+def build_from_volume(
+    volume: Volume, features: Leaves | Sequence[Leaves] = (), *, n_threads: int | None = None
+) -> RegionGraph:
+    """Return what `build_graph` returns, from what has been checked already."""
     leaves = leaves_of(features)
     region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
     contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)

@@ -6,8 +6,8 @@ A `Recipe` says what is learned, by what, from which examples, and how merges ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +18,17 @@ from gala.classify.estimators import get_classifier
 from gala.classify.flat import FlatClassifier, lay_flat
 from gala.classify.training import unique_learning_data_elements
 from gala.engine.learn import Schedule, TrainingSet, check_truths, learn_epoch, learn_flat, truths_of
-from gala.engine.policy import Policy, classifier_probability, expected_change_vi, random_priority
+from gala.engine.policy import Policy, classifier_probability, expected_change_vi, mean_log_odds, random_priority
 from gala.engine.running import RunningGraph
 from gala.errors import ClassifierError, FeatureError, SettingError
 from gala.features import default
 from gala.features.base import Json, Null
 from gala.features.io import create_fm
 from gala.features.program import output_names
+from gala.graph.build import build_from_volume
 from gala.graph.regions import RegionGraph
 from gala.graph.volume import Volume
+from gala.pipeline.copies import less_sure
 
 # Feature maps by name: each is made for the names of the extra images that there are.
 FEATURE_MAPS: dict[str, Callable[[Sequence[str]], Null]] = {
@@ -34,9 +36,11 @@ FEATURE_MAPS: dict[str, Callable[[Sequence[str]], Null]] = {
     "paper_em": lambda _: default.paper_em(),
     "snemi3d": lambda _: default.snemi3d(),
     "modern": default.modern,
+    "thorough": default.thorough,
 }
 # What makes a policy of features and a classifier. All of them can be told by name in a file.
 DECISIONS: dict[str, Callable[[Null, Classifier], Policy]] = {
+    "mean-log-odds": mean_log_odds,
     "probability": classifier_probability,
     "expected-vi": expected_change_vi,
 }
@@ -74,10 +78,12 @@ class Recipe:
     Parameters
     ----------
     features : str, feature manager or dict, optional
-        What is known of a pair: "basic", "paper_em", "snemi3d" or "modern" (see `gala.features.default`), declared
-        managers, or a description that `write_fm` wrote.
+        What is known of a pair: "basic", "paper_em", "snemi3d", "modern" or "thorough" (see `gala.features.default`),
+        declared managers, or a description that `write_fm` wrote.
     classifier : str or scikit-learn estimator, optional
         For `gala.classify.get_classifier`.
+    n_copies : int, optional
+        Copies of each volume to learn from besides, with maps made less sure: see `gala.pipeline.copies`.
     n_epochs : int, optional
         The first takes every contact as an example; each later one agglomerates all volumes with what was learned
         so far, and adds the contacts that it meets.
@@ -86,8 +92,10 @@ class Recipe:
     sample_weight : {"none", "vi"}, optional
         Whether an example weighs as much as any other, or what the mistake would cost: the change of VI if the two
         regions were true objects.
-    decision : {"probability", "expected-vi"}, optional
-        Merges are made in the order of the probability that they are wrong, or of the change of VI to expect.
+    decision : {"mean-log-odds", "probability", "expected-vi"}, optional
+        Merges are made in the order of the probability that they are wrong: from what the classifier says of the
+        superpixels on both sides, averaged along the contact, or of the regions as they are then. Or in the order of
+        the change of VI to expect.
     threshold : float, optional
         Where that decision stops.
     rescore : {"shared", "all"}, optional
@@ -100,21 +108,23 @@ class Recipe:
 
     References
     ----------
-    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715.
+    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715, is ``Recipe("basic", "random forest", n_copies=0,
+    n_epochs=2, decision="probability")``. The experiments that chose the defaults are on the page docs/learning.md.
 
     Examples
     --------
     >>> Recipe(classifier="logistic regression").feature_map().write_fm()["feature_list"]
-    ['moments', 'histogram', 'axes']
+    ['moments', 'histogram', 'axes', 'contact']
     """
 
-    features: str | Null | Json = "modern"
-    classifier: str | Classifier = "random forest"
-    n_epochs: int = 2
+    features: str | Null | Json = "thorough"
+    classifier: str | Classifier = "extra trees"
+    n_copies: int = 8
+    n_epochs: int = 1
     learning_mode: str = "strict"
     labeling_mode: str = "assignment"
     sample_weight: str = "none"
-    decision: str = "probability"
+    decision: str = "mean-log-odds"
     threshold: float = 0.5
     rescore: str = "shared"
 
@@ -126,8 +136,10 @@ class Recipe:
         ):
             if getattr(self, name) not in known:
                 raise SettingError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
-        if not isinstance(self.n_epochs, int | np.integer) or self.n_epochs < 1:
-            raise SettingError(f"n_epochs must be a whole number, 1 or more; got {self.n_epochs!r}.")
+        for name, fewest in (("n_copies", 0), ("n_epochs", 1)):
+            n = getattr(self, name)
+            if not isinstance(n, int | np.integer) or n < fewest:
+                raise SettingError(f"{name} must be a whole number, {fewest} or more; got {n!r}.")
         self._schedule()
 
     def feature_map(self, images: Sequence[str] = ()) -> Null:
@@ -192,13 +204,14 @@ class Recipe:
         ]
         overlaps = [truths_of(g, check_truths(own, g._need_volume())) for g, own in zip(starts, truths, strict=True)]
         seen = [learn_flat(g, own, features) for g, own in zip(starts, overlaps, strict=True)]
+        for g, examples in zip(starts, list(seen), strict=True):
+            seen += [replace(examples, X=X) for X in self._copies(g, features, random)]
         for epoch in range(self.n_epochs):
             if epoch > 0:
                 policy = self._decided(features, seen, random)
                 for g, own in zip(starts, overlaps, strict=True):
-                    running = g.copy()
-                    running.policy = policy
-                    running.rebuild_merge_queue()
+                    options = {"rescore": self.rescore, "n_threads": n_threads}
+                    running = RunningGraph(g.graph, policy, volume=g.volume, **options)  # type: ignore[arg-type]  # mypy joins their types
                     seen.append(learn_epoch(running, own, features, self._schedule()))
             if on_epoch is not None:
                 on_epoch(epoch)
@@ -208,6 +221,14 @@ class Recipe:
             "features": list(output_names(features, graphs[0].graph.kind)),
         }
         return Learned(features, classifier, self.decision, self.rescore, float(self.threshold), provenance)
+
+    def _copies(self, g: RunningGraph, features: Null, random: np.random.Generator) -> Iterator[Floats]:
+        """Yield the features of all contacts in each copy of the volume of `g`."""
+        volume = g._need_volume()
+        for _ in range(self.n_copies):
+            copy = volume._replace(image=less_sure(volume.image, random))
+            graph = build_from_volume(copy, list(features.leaves()), n_threads=g.n_threads)
+            yield RunningGraph(graph, random_priority).describe(features, np.arange(len(graph.edges)))
 
     def _schedule(self) -> Schedule:
         return Schedule(learning_mode=self.learning_mode, labeling_mode=self.labeling_mode)

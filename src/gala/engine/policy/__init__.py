@@ -17,6 +17,7 @@ from gala.engine.policy.contacts import (
     boundary_sum,
     oriented_boundary_mean,
 )
+from gala.engine.policy.first import MeanLogOdds, mean_log_odds
 from gala.engine.policy.learned import (
     ClassifierPolicy,
     classifier_probability,
@@ -31,6 +32,7 @@ __all__ = [
     "ClassifierPolicy",
     "Compiled",
     "FunctionPolicy",
+    "MeanLogOdds",
     "PairPolicy",
     "Policy",
     "RowPolicy",
@@ -50,6 +52,7 @@ __all__ = [
     "is_mito",
     "is_mito_boundary",
     "make_ladder",
+    "mean_log_odds",
     "mito_merge",
     "no_mito_merge",
     "not_a_priority",

@@ -44,6 +44,9 @@ class Policy(Protocol):
     def compiled(self, graph: RegionGraph) -> Compiled | None:
         """Return the policy laid flat for `graph`, or None if it must be called."""
 
+    def prepared(self, graph: RegionGraph, *, n_threads: int | None = None) -> RegionGraph:
+        """Return `graph` with what the policy must know before the first merge."""
+
 
 class CallablePolicy:
     """A policy that can be called with a list of edges, or with two regions."""
@@ -77,6 +80,10 @@ class CallablePolicy:
     def compiled(self, graph: RegionGraph) -> Compiled | None:
         """Return None: this policy must be called."""
         return None
+
+    def prepared(self, graph: RegionGraph, *, n_threads: int | None = None) -> RegionGraph:
+        """Return `graph`: there is nothing to know before the first merge."""
+        return graph
 
     def with_settings(self, **settings: Any) -> CallablePolicy:
         """Return the policy that differs from this one in the settings given.

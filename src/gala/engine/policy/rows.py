@@ -90,6 +90,10 @@ class RowPolicy(CallablePolicy):
         before = self.after.compiled(graph)
         return before and before._replace(program=self._added(before.program, "finish", graph))
 
+    def prepared(self, graph: RegionGraph, *, n_threads: int | None = None) -> RegionGraph:
+        """Return `graph` with what the policy before this one must know before the first merge."""
+        return graph if self.after is None else self.after.prepared(graph, n_threads=n_threads)
+
     def with_settings(self, **settings: Any) -> RowPolicy:
         """Return the policy that differs from the default one in the settings given.
 

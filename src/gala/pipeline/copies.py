@@ -1,0 +1,46 @@
+"""Copies of an image made less sure of itself, to learn from.
+
+A map of boundaries is surer where its maker was trained, which is often where truth is, than anywhere else. What is
+learned from it alone expects that everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gala._types import Array
+from gala.datasets.noise import smooth_noise
+
+_most_alike = 0.4  # spread of the log of the factor on log-odds
+_drift = 0.7  # spread of what is added to log-odds, smoothly
+_scale = 15  # voxels over which that varies
+_surest = 0.99
+
+
+def less_sure(image: Array, random: np.random.Generator) -> Array:
+    """Return a copy of a map with log-odds nearer to 0 by a factor, and drifting from place to place.
+
+    Parameters
+    ----------
+    image : array of float, shape (M, ..., P, C)
+        Probabilities; if some are beyond 0 and 1, the range is stretched to hold them.
+    random : numpy.random.Generator
+        Draws one factor, and a smooth field for each channel.
+
+    Returns
+    -------
+    copy : array of float32, shape (M, ..., P, C)
+
+    Examples
+    --------
+    >>> less_sure(np.full((4, 4, 1), 0.5), np.random.default_rng(0)).shape
+    (4, 4, 1)
+    """
+    low, high = min(0.0, float(np.nanmin(image))), max(1.0, float(np.nanmax(image)))
+    factor = np.float32(np.exp(-_most_alike * abs(random.standard_normal())))
+    copy = np.empty(image.shape, dtype=np.float32)
+    for channel in range(image.shape[-1]):
+        p = np.clip((image[..., channel].astype(np.float32) - low) / (high - low), 1 - _surest, _surest)
+        p = factor * np.log(p / (1 - p)) + _drift * smooth_noise(random, image.shape[:-1], _scale)
+        copy[..., channel] = low + (high - low) / (1 + np.exp(-p))
+    return copy
