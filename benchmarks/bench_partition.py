@@ -28,7 +28,7 @@ MEAN, QUANTILE = POLICIES
 QUANTILE_OF_WATERZ = "OneMinus<HistogramQuantileAffinity<RegionGraphType, 50, ScoreValue, 256, false>>"
 GASP = "signed graph to partition, {}"
 MULTICUT = "multicut, Kernighan-Lin"
-MEMORY = "peak memory, affinities to segmentation, {}"
+MEMORY = "peak memory, regions merged by affinities, {}"
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,10 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "superpixels",
     "graph",
+    "affinities",
     "agglomerate",
     "rounds",
+    "partition",
     "features",
     "constraints",
     "learn",

@@ -1,6 +1,7 @@
 """Print as JSON the bytes of a graph build's inputs, and the most that the process grew while it had them.
 
-Run as ``python peak_memory.py FOLDER WHO``, or with "mean" or "quantile" behind it for a segmentation of affinities.
+Run as ``python peak_memory.py FOLDER WHO``, or with "mean" or "quantile" behind it for regions merged by affinities;
+waterz also writes its segmentation, over its input.
 Libraries are loaded, and compiled code too, before the inputs are.
 """
 
@@ -41,37 +42,34 @@ def waterz():
 BEFORE = [(-1, 0, 0), (0, -1, 0), (0, 0, -1)]
 
 
-def gala_segmentation(what):
+def gala_merging(what):
     from gala.engine.agglomerate import agglomerate
     from gala.engine.policy import boundary_mean, boundary_quantile
     from gala.graph.affinity_graph import build_affinity_graph
-    from gala.graph.voxels import map_labels
 
     policy = boundary_mean if what == "mean" else boundary_quantile(0.5, within="middle")
 
-    def segment(labels, values):
+    def merge(labels, values):
         graph, _ = build_affinity_graph(labels, values, policy.needs, offsets=BEFORE, n_threads=1)
-        tree = agglomerate(graph, policy, 0.5, n_threads=1)
-        return map_labels(labels, graph.labels, graph.labels[tree.cut()], n_threads=1)
+        return graph, agglomerate(graph, policy, 0.5, n_threads=1)
 
-    return segment
+    return merge
 
 
-def bioimage_cpp_segmentation(_):
+def bioimage_cpp_merging(_):
     import bioimage_cpp.graph as peer
 
     policy = peer.agglomeration.GaspClusterPolicy(linkage="mean")
 
-    def segment(labels, values):
+    def merge(labels, values):
         graph = peer.region_adjacency_graph(labels, number_of_threads=1)
         found = peer.features.affinity_features(graph, labels, values, BEFORE, number_of_threads=1)
-        segments = policy.optimize(graph, found[:, 0] - 0.5, edge_sizes=found[:, 1])
-        return peer.project_node_labels_to_pixels(graph, labels, segments, number_of_threads=1)
+        return graph, policy.optimize(graph, found[:, 0] - 0.5, edge_sizes=found[:, 1])
 
-    return segment
+    return merge
 
 
-def waterz_segmentation(what):
+def waterz_merging(what):
     import waterz as peer
 
     of_quantiles = "OneMinus<HistogramQuantileAffinity<RegionGraphType, 50, ScoreValue, 256, false>>"
@@ -86,12 +84,12 @@ def memory(kind):
 
 def main(folder, who, what=None):
     graphs = {"gala": gala, "bioimage-cpp": bioimage_cpp, "waterz": waterz}
-    segmentations = {
-        "gala": gala_segmentation,
-        "bioimage-cpp": bioimage_cpp_segmentation,
-        "waterz": waterz_segmentation,
+    mergings = {
+        "gala": gala_merging,
+        "bioimage-cpp": bioimage_cpp_merging,
+        "waterz": waterz_merging,
     }
-    build = graphs[who]() if what is None else segmentations[who](what)
+    build = graphs[who]() if what is None else mergings[who](what)
     of_affinities = who == "waterz" or what is not None
     tiny = np.arange(1, 28).reshape(3, 3, 3)
     if of_affinities:
