@@ -14,7 +14,7 @@ import numpy as np
 
 from gala._files import FileName, existing_file
 from gala._types import Array, Floats
-from gala.classify.tiles import Source, Target, Tile, as_source, check_tile_shape, read_box, run_over_tiles
+from gala.classify.tiles import Source, Target, Tile, as_source, check_tile_shape, is_wanted, read_box, run_over_tiles
 from gala.errors import ClassifierError, FileError, SettingError, ShapeError
 
 _types = {
@@ -143,7 +143,7 @@ class OnnxModel:
         """
         source = as_source(image)
         shape, has_channels = self._split(tuple(source.shape), ndim)
-        pieces = self._pieces(shape)
+        pieces = [piece for piece in self._pieces(shape) if is_wanted(piece.tile.core, out)]
         target: Any = None
 
         def compute(piece: _Piece) -> Array:

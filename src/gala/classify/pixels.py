@@ -22,7 +22,7 @@ from gala.classify.estimators import get_classifier
 from gala.classify.files import classifier_as_bytes, classifier_from_bytes
 from gala.classify.pixels_features import Filters
 from gala.classify.pixels_inputs import as_lists, block_features, check_same, described, rows_at
-from gala.classify.tiles import Target, Tile, as_source, check_tile_shape, run_over_tiles, tiles
+from gala.classify.tiles import Target, Tile, as_source, check_tile_shape, is_wanted, run_over_tiles, tiles
 from gala.errors import ClassifierError, FileError, LabelError, SettingError, ShapeError
 from gala.graph.volume import check_spacing
 
@@ -340,7 +340,8 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         filters = self._filters(len(shape))
         if block_shape is None:
             block_shape = _BLOCK[self.reach] if len(shape) == 3 else (1024, 1024)
-        pieces = tiles(shape, check_tile_shape(block_shape, len(shape), "block_shape"), filters.halo)
+        sides = check_tile_shape(block_shape, len(shape), "block_shape")
+        pieces = [tile for tile in tiles(shape, sides, filters.halo) if is_wanted(tile.core, out)]
         target: Any = np.empty(shape + classes, np.float32) if out is None else out
         if tuple(target.shape) != shape + classes:
             raise ShapeError(f"out must have shape {shape + classes}; got {tuple(target.shape)}.")

@@ -54,6 +54,53 @@ class Tile(NamedTuple):
     inner: Box  # the core in what was read
 
 
+class Window:
+    """A box of a volume as a target of which nothing else is kept: tiles that do not reach into it are not computed.
+
+    Examples
+    --------
+    >>> window = Window((4,), (slice(1, 3),))
+    >>> window[(slice(0, 2),)] = np.array([5.0, 6.0])
+    >>> window.values
+    array([6., 0.], dtype=float32)
+    """
+
+    def __init__(self, shape: Sequence[int], box: Box) -> None:
+        self.shape = tuple(shape)
+        self.box = (*box, *(slice(0, n) for n in self.shape[len(box) :]))
+        self.values = np.zeros([side.stop - side.start for side in self.box], np.float32)
+
+    def _shared(self, box: Box) -> tuple[Box, Box, list[int]]:
+        """Return what a box and this one share, as places in each, and the shape of the box."""
+        given = (*box, *(slice(0, n) for n in self.shape[len(box) :]))
+        both = [
+            slice(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))
+            for a, b in zip(given, self.box, strict=True)
+        ]
+        here, there = (
+            tuple(slice(c.start - a.start, c.stop - a.start) for c, a in zip(both, around, strict=True))
+            for around in (self.box, given)
+        )
+        return here, there, [side.stop - side.start for side in given]
+
+    def __getitem__(self, box: Box, /) -> Array:
+        here, there, shape = self._shared(box)
+        found = np.zeros(shape, np.float32)
+        found[there] = self.values[here]
+        return found
+
+    def __setitem__(self, box: Box, values: Array, /) -> None:
+        here, there, _ = self._shared(box)
+        self.values[here] = values[there]
+
+
+def is_wanted(core: Box, out: Target | None) -> bool:
+    """Tell whether what is written to a box is kept."""
+    if not isinstance(out, Window):
+        return True
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(core, out.box, strict=False))
+
+
 def tiles(shape: Sequence[int], tile_shape: Sequence[int], halo: Sequence[int]) -> list[Tile]:
     """Return the tiles of a volume, in the order of its voxels.
 

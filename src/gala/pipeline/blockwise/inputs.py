@@ -19,10 +19,23 @@ from gala.graph.grid import Box, Grid
 from gala.imio.volume import Volume
 
 
+def opened(path: str) -> Volume:
+    """Return a volume, which stays open for the tasks that this process still has, until another takes its place."""
+    return _opened(path, state_of(Path(path.partition("::")[0])))
+
+
 @lru_cache(maxsize=32)
-def opened(path: str, axes: str | None = None) -> Volume:
-    """Return a volume, which stays open for the tasks that this process still has."""
-    return imio.open(path, axes=axes)
+def _opened(path: str, _state: Any) -> Volume:
+    return imio.open(path)
+
+
+def state_of(place: Path) -> Any:
+    """Return what changes when another file, or folder, takes this place."""
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, None if place.is_dir() else (found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,17 @@ def _states_of_all(file: Path) -> list[Any]:
     return [_state(path) for path in files]
 
 
+class Readable:
+    """A volume as those that make maps read it: 0 in chunks that cannot be read, if these are to be skipped."""
+
+    def __init__(self, volume: Input, *, skip: bool) -> None:
+        self.volume, self.skip = volume, skip
+        self.shape, self.dtype = volume.shape, np.dtype(volume.dtype)
+
+    def __getitem__(self, box: Box) -> Array:
+        return self.volume.read_most(box)[0] if self.skip else self.volume.read(box)
+
+
 def check_chunks(volume: Input, grid: Grid) -> None:
     """Raise an error if chunks of a volume have no file.
 
@@ -148,8 +172,8 @@ def check_chunks(volume: Input, grid: Grid) -> None:
             first = f"block {place}, voxels {describe(grid.box(place))}"
     if n_missing:
         raise FileError(
-            f"{volume.path} has no file for {n_missing} chunks, the first in {first}: they are lost, or empty and never "
-            'written. If they are empty, say missing="zero"; if not, make them again.'
+            f"{volume.path} has no file for {n_missing} chunks, the first in {first}: they are lost, or empty and "
+            'never written. If they are empty, say missing="zero"; if not, make them again.'
         )
 
 

@@ -45,6 +45,12 @@ class Manifest:
         with replacing(folder / f"{name}.json") as new:
             new.write_text(json.dumps(known, sort_keys=True), encoding="utf-8")
 
+    def forget(self, stage: str) -> None:
+        """Mark all blocks of a stage, and of those named after it, as not finished."""
+        for file in self.folder.glob("*/*.json"):
+            if file.parent.name.startswith(stage):
+                file.unlink(missing_ok=True)
+
 
 @contextmanager
 def only_run(folder: Path, what: str) -> Iterator[None]:

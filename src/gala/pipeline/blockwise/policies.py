@@ -1,4 +1,4 @@
-"""What decides merges, as workers get it, and the name by which a later run knows it."""
+"""What decides merges, as workers get it, and the hash by which a later run knows it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gala.classify.arrays import model_to_arrays
+from gala.classify.flat import FlatClassifier
 from gala.engine.policy import Policy, as_policy
 from gala.errors import PolicyError, SettingError, ShapeError
 from gala.features.declared import Declared
@@ -32,16 +33,15 @@ class Way:
     rescore: str = "shared"
     n_channels: int | None = None  # that the image must have
 
-    def check_channels(self, axes: tuple[int, ...]) -> None:
-        """Raise an error unless an image with these axes after those of space is what the policy learned from.
+    def check_channels(self, n: int) -> None:
+        """Raise an error unless an image of `n` channels is like those that were learned from.
 
         Raises
         ------
         ShapeError
             If it is not.
         """
-        n = axes[0] if axes else 1
-        if self.n_channels is not None and n != self.n_channels:
+        if self.n_channels not in (None, n):
             raise ShapeError(f"image must have the {self.n_channels} channels that were learned from; got {n}.")
 
 
@@ -61,41 +61,48 @@ def way_of(policy: Any, agglomeration: str) -> Way:
         return _of_segmenter(policy, agglomeration)
     chosen = named_policy(policy) if isinstance(policy, str) else as_policy(policy)
     name = policy if isinstance(policy, str) else repr(chosen)
-    _check_needs(chosen, name)
-    pickled = dask_module("cloudpickle").dumps(policy)
+    if not any(isinstance(leaf, Declared) for leaf in chosen.needs.leaves()):
+        raise PolicyError(
+            f"policy {name} does not say what it needs to know of contacts; if it looks at voxels, as the median does, "
+            "it cannot run in blocks. quantile:0.5 is the median of a histogram."
+        )
+    key = name if isinstance(policy, str) else _hash_of(policy)
     in_blocks = agglomeration == "blocks" or (agglomeration == "auto" and chosen.reducible)
-    return Way(chosen, name, digest(name, hashlib.sha256(pickled).hexdigest()), 0.5, in_blocks)
+    return Way(chosen, name, digest(key), 0.5, in_blocks)
+
+
+def _hash_of(policy: Any) -> str:
+    """Return a hash of all that a policy consists of; of a compiled kernel, of its Python code."""
+    kernel = getattr(policy, "kernel", None)
+    if kernel is None:
+        return hashlib.sha256(dask_module("cloudpickle").dumps(policy)).hexdigest()
+    code = getattr(kernel, "py_func", kernel).__code__
+    after = None if policy.after is None else _hash_of(policy.after)
+    numbers = _hash_of(policy.numbers) if callable(policy.numbers) else tuple(policy.numbers)
+    described = json.dumps(policy.own_needs.write_fm(), sort_keys=True)
+    return digest(repr(policy), code.co_code, repr(code.co_consts), policy.columns, numbers, described, after)
 
 
 def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
     if not hasattr(segmenter, "learned_"):
-        raise SettingError(
-            "the segmenter has learned nothing yet; call its fit(images, truths), or Segmenter.load(file)."
-        )
+        raise SettingError("the segmenter has learned nothing yet; call fit(images, truths), or Segmenter.load(file).")
+    learned = segmenter.learned_
     if len(segmenter.n_channels_of_) > 1:
         raise SettingError("segmenters that learned from extra images do not run in blocks; use Segmenter.predict.")
-    learned = segmenter.learned_
-    hashed = hashlib.sha256()
-    model = getattr(learned.classifier, "model", None)
-    if model is None:
-        raise PolicyError("a classifier that cannot be laid flat cannot be known again by a later run; use another.")
-    for name, array in sorted(model_to_arrays(model).items()):
-        hashed.update(name.encode() + array.tobytes())
+    if not isinstance(learned.classifier, FlatClassifier):
+        raise PolicyError(
+            f"a policy of {type(learned.classifier).__name__} cannot run in blocks, as a later run would not know it "
+            "again; see gala.classify.lay_flat for classifiers that can."
+        )
+    arrays = model_to_arrays(learned.classifier.model)
+    hashed = hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays)))
     described = json.dumps(learned.features.write_fm(), sort_keys=True)
     return Way(
         policy=learned.policy,
         name="learned",
-        key=digest(described, learned.decision, hashed.hexdigest()),
+        key=digest(described, learned.decision, learned.rescore, hashed.hexdigest()),
         threshold=segmenter.threshold_,
         in_blocks=agglomeration == "blocks",
         rescore=learned.rescore,
         n_channels=segmenter.n_channels_of_[""],
     )
-
-
-def _check_needs(policy: Policy, name: str) -> None:
-    if not any(isinstance(leaf, Declared) for leaf in policy.needs.leaves()):
-        raise PolicyError(
-            f"policy {name} says nothing of what it needs to know of contacts; if it looks at voxels, as the median does, "
-            "it cannot run in blocks. quantile:0.5 is a median of a histogram."
-        )

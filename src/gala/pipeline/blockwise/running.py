@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from tqdm import tqdm
@@ -30,6 +31,7 @@ class Unit:
     arguments: tuple[Any, ...]
     where: str  # for errors
     n_voxels: int = 0
+    result: Path | None = None  # a file without which it is not done, whatever its marker says
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ def do_unit(work: Callable[..., dict[str, Any] | None], stage: str, unit: Unit, 
     return known
 
 
+def _is_done(unit: Unit, known: Mapping[str, Mapping[str, Any]]) -> bool:
+    marker = known.get(unit.name, {})
+    return marker.get("key") == unit.key and (unit.result is None or unit.result.exists())
+
+
 @dataclass(slots=True)
 class Crew:
     """Who does the work: the workers of a dask client, or this process."""
@@ -84,7 +91,7 @@ class Crew:
             Of the first unit that cannot be done, naming it. What was done stays done.
         """
         known = self.manifest.read(stage.name)
-        found = {unit.name: known[unit.name] for unit in stage.units if known.get(unit.name, {}).get("key") == unit.key}
+        found = {unit.name: known[unit.name] for unit in stage.units if _is_done(unit, known)}
         waiting = [unit for unit in stage.units if unit.name not in found]
         now, before = self.done.get(stage.name, (0, 0))
         self.done[stage.name] = now + len(waiting), before + len(found)
@@ -105,7 +112,7 @@ class Crew:
         waiting = iter(units)
         n_ahead = _AHEAD * max(1, sum(self.client.nthreads().values()))
         of_unit = {self._submit(stage, unit): unit for unit in islice(waiting, n_ahead)}
-        results = distributed.as_completed(list(of_unit), raise_errors=False)
+        results = distributed.as_completed(list(of_unit), raise_errors=False, loop=self.client.loop)
         try:
             for future in results:
                 unit = of_unit.pop(future)
@@ -156,7 +163,7 @@ def _bar(title: str, n: int, n_before: int, *, disable: bool | None) -> Iterator
 
 @contextmanager
 def client_of(
-    scheduler: str | None, workers: int | None, memory_limit: str | int | None, say: Callable[[str], Any]
+    scheduler: str | None, workers: int | None, memory_limit: str | int | None, *, show: bool
 ) -> Iterator[Any]:
     """Yield a client of the cluster at an address, or of a new one on this machine; None for no workers.
 
@@ -178,7 +185,7 @@ def client_of(
                 f"no dask scheduler answers at {scheduler}: {reason}. Start one, or leave it out."
             ) from error
         with client:
-            say(f"dask dashboard: {client.dashboard_link}")
+            _show_dashboard(client, show=show)
             yield client
         return
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
@@ -186,5 +193,11 @@ def client_of(
         n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", **limit
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
-        say(f"dask dashboard: {client.dashboard_link}")
+        _show_dashboard(client, show=show)
         yield client
+
+
+def _show_dashboard(client: Any, *, show: bool) -> None:
+    """Say where to look, where there are bars."""
+    if show and sys.stderr.isatty():
+        tqdm.write(f"dask dashboard: {client.dashboard_link}", file=sys.stderr)

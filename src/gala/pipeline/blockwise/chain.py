@@ -1,0 +1,293 @@
+"""The stages of a run, in order, and which blocks of each are to be done: keys are hashes of all that matters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from gala import __version__
+from gala.evaluate import split_vi
+from gala.evaluate.along import table_with
+from gala.features.declared import Declared
+from gala.features.io import create_fm
+from gala.graph.grid import Grid, Place
+from gala.pipeline.blockwise import stages, volumes
+from gala.pipeline.blockwise.inputs import Input, describe, digest, opened, state_of
+from gala.pipeline.blockwise.job import Job, Output
+from gala.pipeline.blockwise.plan import Plan, named, write_json
+from gala.pipeline.blockwise.running import Crew, Stage, Unit
+
+_FORMAT = 1  # of what is kept between runs: another number makes all blocks anew
+_Known = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A job, who does it, and its stages."""
+
+    job: Job
+    crew: Crew
+
+    def run(self) -> dict[str, Any]:
+        """Do all stages, and return a report."""
+        job = self.job
+        image, lost = self._image()
+        plan = self._plan(image)
+        parts = self._graph_parts(plan)
+        graphs = [self.crew.run(self._graph_stage(plan, part, leaves)) for part, leaves in parts.items()]
+        key = digest(sorted((name, each["key"]) for known in graphs for name, each in known.items()))
+        first = next(iter(parts))
+        labels = Unit("all", key, (plan, first), "labels of all blocks", result=plan.work / "leaves.npy")
+        self.crew.run(Stage("labels", stages.find_shared, [labels]))
+        key = digest(key, job.way.key, job.way.in_blocks)
+        self._merge(plan, list(parts), key)
+        tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, key)]))["all"]
+        cuts = [
+            self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.threshold)]}
+            for output in job.outputs
+        ]
+        lost |= {name for known in graphs for name, each in known.items() if each["lost"]}
+        places = [tuple(int(i) for i in name.split("-")) for name in lost]
+        report = {
+            "tree": str(job.tree),
+            "superpixels": plan.superpixels.path,
+            "blocks": len(list(job.grid.places())),
+            "merges": tree["merges"],
+            "cuts": cuts,
+            "skipped": [f"block {named(place)}, voxels {describe(job.grid.box(place))}" for place in sorted(places)],
+        }
+        write_json(plan.work / "report.json", report)
+        return report | {"stages": {name: {"now": now, "before": old} for name, (now, old) in self.crew.done.items()}}
+
+    def _units(
+        self, what: str, make: Callable[[Place], tuple[str, tuple[Any, ...]]], file: Callable[[Place], Path | None]
+    ) -> list[Unit]:
+        """Return a unit for each block; `make` gives its key and arguments."""
+        grid = self.job.grid
+        return [
+            Unit(
+                named(place),
+                *make(place),
+                f"{what} of block {named(place)}, voxels {describe(grid.box(place))}",
+                grid.size(place),
+                file(place),
+            )
+            for place in grid.places()
+        ]
+
+    # -- volumes that are made first -------------------------------------------------------------------------------
+
+    def _created(self, what: str, folder: Path, dtype: Any, kind: str, **options: Any) -> dict[str, Any]:
+        """Make an empty volume unless it is there; return what is known of it."""
+        job = self.job
+        origin = {
+            "gala": __version__,
+            "parameters": {"command": "segment", "policy": job.way.name, **options.pop("parameters", {})},
+            "inputs": {name: Path(given.path).name for name, given in job.given.items()},
+        }
+        unit = opened(job.given["image"].path).unit
+        options = {"spacing": job.spacing, "unit": unit, **options, "provenance": origin}
+        key = digest(_FORMAT, job.grid, str(dtype), kind, sorted(options.items()))
+        known = self.crew.manifest.read("volumes").get(folder.name, {})
+        if known.get("key") != key or not (folder / "zarr.json").exists():
+            self.crew.manifest.forget(what)
+            factors = volumes.create(folder, job.grid, dtype, kind, **options)
+            known = {"key": key, "factors": factors}
+            self.crew.manifest.finish("volumes", folder.name, known)
+        return known
+
+    def _image(self) -> tuple[Input, set[str]]:
+        """Return the boundary map, given or made here, and the names of blocks of which some could not be made."""
+        job, given = self.job, self.job.given["image"]
+        if job.pixels is None:
+            return given, set()
+        folder, pixels = job.written["boundary"], job.pixels
+        n_channels = volumes.n_channels_made(volumes.load_pixels(pixels), given)
+        job.way.check_channels(n_channels or 1)
+        about = self._created("boundary", folder, "float32", "image", n_channels=n_channels, scales=1)
+        key = digest(about["key"], state_of(pixels), given.fingerprint(_whole(job.grid)), job.skip)
+        units = self._units(
+            "boundary map",
+            lambda place: (digest(key, place), (pixels, given, job.grid, folder, job.skip, place)),
+            lambda _: None,
+        )
+        known = self.crew.run(Stage("boundary", volumes.predict_block, units, "boundary map"))
+        return Input.of("boundary map", str(folder)), {name for name, each in known.items() if each["lost"]}
+
+    def _plan(self, image: Input) -> Plan:
+        """Return the plan, once superpixels are there."""
+        job = self.job
+        is_given = "superpixels" in job.given
+        if not is_given:
+            folder = job.written["superpixels"]
+            about = self._created("superpixels", folder, "uint64", "labels", scales=1)
+        plan = Plan(
+            work=job.work,
+            grid=job.grid,
+            image=image,
+            superpixels=job.given["superpixels"] if is_given else Input.of("superpixels", str(folder)),
+            mask=job.given.get("mask"),
+            background=job.background,
+            spacing=job.spacing,
+            skip=job.skip,
+            is_predicted=job.pixels is not None,
+        )
+        if not is_given:
+            # A superpixel may depend on voxels far from it: all of the map counts.
+            states = [volume.fingerprint(_whole(job.grid)) for volume in (image, plan.mask) if volume is not None]
+            key = digest(about["key"], states, sorted(job.superpixel_options.items()), job.skip)
+            units = self._units(
+                "superpixels",
+                lambda place: (digest(key, place), (plan, job.superpixel_options, folder, place)),
+                lambda _: None,
+            )
+            self.crew.run(Stage("superpixels", volumes.cut_block, units))
+        return plan
+
+    # -- graphs ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _leaves(self) -> dict[str, Any]:
+        """Managers that the policy needs, each by its description."""
+        leaves = [leaf for leaf in self.job.way.policy.needs.leaves() if isinstance(leaf, Declared)]
+        return {json.dumps(leaf.write_fm({}), sort_keys=True): leaf for leaf in leaves}
+
+    @property
+    def _settings(self) -> str:
+        job = self.job
+        return digest(_FORMAT, __version__, job.grid.block_shape, job.background, job.spacing, job.skip)
+
+    def _graph_parts(self, plan: Plan) -> dict[str, list[Any]]:
+        """Return the managers of each part of the graphs: of parts that are there already, and of one for the rest."""
+        wanted = dict(self._leaves)
+        parts: dict[str, list[Any]] = {}
+        for file in sorted(plan.work.glob("graphs/*.json")):
+            about = json.loads(file.read_text(encoding="utf-8"))
+            if about["settings"] == self._settings and set(about["leaves"]) & set(wanted):
+                parts[file.stem] = [self._leaf(name) for name in about["leaves"]]
+                wanted = {name: leaf for name, leaf in wanted.items() if name not in about["leaves"]}
+        if wanted:
+            part = digest(sorted(wanted), self._settings)[:12]
+            about = {"settings": self._settings, "leaves": sorted(wanted)}
+            write_json(plan.work / "graphs" / f"{part}.json", about)
+            parts[part] = [wanted[name] for name in sorted(wanted)]
+        return parts
+
+    def _leaf(self, described: str) -> Any:
+        return self._leaves[described] if described in self._leaves else create_fm(json.loads(described))
+
+    def _graph_stage(self, plan: Plan, part: str, leaves: list[Any]) -> Stage:
+        def make(place: Place) -> tuple[str, tuple[Any, ...]]:
+            box, seen = plan.grid.box(place), plan.grid.seen(place)
+            states = [plan.image.fingerprint(box), plan.superpixels.fingerprint(seen)]
+            states += [] if plan.mask is None else [plan.mask.fingerprint(seen)]
+            return digest(part, box, seen, states), (plan, part, leaves, place)
+
+        units = self._units("region graph", make, lambda place: plan.graph_file(part, place))
+        return Stage(f"graph-{part}", stages.build_block, units, "region graph")
+
+    # -- merges ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _nodes(self) -> list[dict[Place, list[tuple[int, Place]]]]:
+        """The blocks, then the joins of each level, with what they join."""
+        grid = self.job.grid
+        return [{place: [] for place in grid.places()}, *map(grid.joins, range(1, len(grid.levels())))]
+
+    @property
+    def _kind(self) -> str:
+        return "blocks" if self.job.way.in_blocks else "whole"
+
+    def _merge(self, plan: Plan, parts: list[str], key: str) -> None:
+        policy = self.job.way.policy if self.job.way.in_blocks else None
+        leaves = list(self._leaves.values())
+        for level, nodes in enumerate(self._nodes):
+            units = [
+                Unit(
+                    f"{level}-{named(place)}",
+                    digest(key, level, place),
+                    (plan, self._kind, policy, parts, leaves, level, place, below),
+                    f"agglomeration of block {named(place)}, after {level} levels of joins",
+                    result=plan.merges_file(self._kind, level, place),
+                )
+                for place, below in nodes.items()
+            ]
+            self.crew.run(Stage("agglomeration", stages.merge_block, units, f"agglomeration {level}"))
+
+    def _tree_unit(self, plan: Plan, key: str) -> Unit:
+        job = self.job
+        nodes = [(level, place) for level, joins in enumerate(self._nodes) for place in joins]
+        policy = None if job.way.in_blocks else job.way.policy
+        tables = [(output.threshold, output.table) for output in job.outputs]
+        arguments = (plan, self._kind, policy, job.way.rescore, nodes, job.tree, tables)
+        return Unit("all", digest(key, job.thresholds), arguments, "tree of all merges", result=job.tree)
+
+    # -- segmentations ---------------------------------------------------------------------------------------------
+
+    def _write(self, plan: Plan, output: Output, key: str, part: str) -> dict[str, Any]:
+        """Write a segmentation and its scales, and compare it with truth."""
+        name, folder = output.folder.name, output.folder
+        options: dict[str, Any] = {"scales": self.job.scales, "parameters": {"threshold": output.threshold}}
+        stage = f"segmentation-{name}"
+        about = self._created(stage, folder, plan.label_dtype, "labels", **options)
+        key = digest(key, output.threshold, about["key"])
+        units = self._units(
+            f"writing {name}",
+            lambda place: (digest(key, place), (plan, part, output.table, folder, place)),
+            lambda _: None,
+        )
+        self.crew.run(Stage(stage, volumes.relabel_block, units, "segmentation"))
+        for level in range(1, len(about["factors"])):
+            self.crew.run(self._scale_stage(stage, folder, level, about["factors"], key))
+        found: dict[str, Any] = {"threshold": output.threshold, "file": str(folder)}
+        truth = self.job.given.get("truth")
+        return found if truth is None else found | {"split_vi": self._compare(plan, truth, folder, key)}
+
+    def _scale_stage(self, stage: str, folder: Path, level: int, factors: list[list[int]], key: str) -> Stage:
+        step = tuple(f // g for f, g in zip(factors[level], factors[level - 1], strict=True))
+        grid = Grid.of(zarr.open_array(folder / str(level), mode="r").shape, self.job.grid.block_shape)
+        units = [
+            Unit(
+                f"{level}-{named(place)}",
+                digest(key, level, place),
+                (folder, level, step, grid, place),
+                f"scale {level} of {folder.name}, block {named(place)}",
+                grid.size(place),
+            )
+            for place in grid.places()
+        ]
+        return Stage(f"{stage}-scales", volumes.coarsen_block, units, f"scale {level}")
+
+    def _compare(self, plan: Plan, truth: Input, folder: Path, key: str) -> list[float]:
+        files = {place: plan.work / "overlaps" / folder.name / f"{named(place)}.npz" for place in plan.grid.places()}
+
+        def make(place: Place) -> tuple[str, tuple[Any, ...]]:
+            return digest(key, truth.fingerprint(plan.grid.box(place))), (plan, truth, folder, files[place], place)
+
+        units = self._units("evaluation", make, files.__getitem__)
+        self.crew.run(Stage(f"evaluation-{folder.name}", volumes.count_block, units, "evaluation"))
+        table = table_with(volumes.joined_counts(files.values()))
+        return [float(part) for part in split_vi(table, ignore_truth=[0])]
+
+    def tasks(self) -> Mapping[str, int]:
+        """Return how many tasks each stage has."""
+        job, n = self.job, len(list(self.job.grid.places()))
+        found = {
+            "boundary map": n * (job.pixels is not None),
+            "superpixels": n * ("superpixels" not in job.given),
+            "region graph": n,
+            "agglomeration": sum(map(len, self._nodes)) + 2,
+            "segmentation": n * len(job.outputs),
+            "evaluation": n * len(job.outputs) * ("truth" in job.given),
+        }
+        return {stage: count for stage, count in found.items() if count}
+
+
+def _whole(grid: Grid) -> tuple[slice, ...]:
+    return tuple(slice(0, n) for n in grid.shape)

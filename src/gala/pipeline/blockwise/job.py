@@ -1,0 +1,184 @@
+"""What a run reads and writes, checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gala.errors import FileError, SettingError, ShapeError
+from gala.graph.blockwise import warn_of_chunks
+from gala.graph.grid import Grid
+from gala.graph.volume import check_spacing
+from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
+from gala.pipeline.blockwise.manifest import clean, only_run
+from gala.pipeline.blockwise.policies import Way
+from gala.pipeline.graphs import check_boundary
+from gala.pipeline.inputs import given_volume
+
+_SEEN_SIDE = 128  # voxels, in the middle, that tell which way up a map is
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A segmentation at one threshold."""
+
+    threshold: float
+    folder: Path
+    table: Path  # the segment of each superpixel
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Inputs, outputs and settings of a run."""
+
+    out: Path
+    given: dict[str, Input]  # the image, and superpixels, mask and truth if there are any
+    pixels: Path | None
+    way: Way
+    thresholds: tuple[float, ...]
+    grid: Grid
+    spacing: tuple[float, ...] | None
+    superpixel_options: dict[str, Any]
+    background: int | None
+    scales: int | None
+    skip: bool
+
+    @classmethod
+    def of(
+        cls,
+        out: Path,
+        volumes: Mapping[str, Any],
+        way: Way,
+        thresholds: Sequence[float],
+        *,
+        chunks: int | Sequence[int] | None,
+        spacing: Sequence[float] | None,
+        **settings: Any,
+    ) -> Job:
+        """Return the job that arguments of `segment_blockwise` describe."""
+        if out.suffix != ".zarr":
+            raise FileError(f"what is written in blocks is a zarr image, such as {out.stem}.zarr; got {out}.")
+        given = {name: Input.of(name, volume) for name, volume in volumes.items() if volume is not None}
+        image, labels = given["image"], given.get("superpixels", given["image"])
+        there = opened(image.path)
+        has_channels = there.axes[-1] == "channel" if "superpixels" not in given else False
+        shape = labels.shape[:-1] if has_channels else labels.shape
+        if not 2 <= len(shape) <= 3:
+            raise ShapeError(f"volumes in blocks have 2 or 3 dimensions; got shape {shape}.")
+        sides = there.spacing if spacing is None else spacing
+        return cls(
+            out=out,
+            given=given,
+            way=way,
+            thresholds=tuple(thresholds),
+            grid=Grid.of(shape, chunks, None if labels.chunks is None else labels.chunks[: len(shape)]),
+            spacing=None if sides is None else check_spacing(sides, len(shape)),
+            **settings,
+        )
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def beside(self, what: str, extension: str = "") -> Path:
+        """Return the name of another file that goes with the output."""
+        return self.out.with_name(f"{self._stem}-{what}{extension}")
+
+    @property
+    def _stem(self) -> str:
+        return self.out.name.removesuffix(".zarr").removesuffix(".ome")
+
+    @property
+    def work(self) -> Path:
+        """The folder of what is kept of blocks."""
+        return self.beside("blocks")
+
+    @property
+    def tree(self) -> Path:
+        """The file of the merge tree."""
+        return self.beside("tree", ".npz")
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The segmentations; several have their threshold in their name."""
+        ending = self.out.name.removeprefix(self._stem)
+        folders = [self.beside(f"{t:g}", ending) for t in self.thresholds] if len(self.thresholds) > 1 else [self.out]
+        tables = [self.work / "cuts" / f"{t!r}.npy" for t in self.thresholds]
+        return [Output(*each) for each in zip(self.thresholds, folders, tables, strict=True)]
+
+    @property
+    def written(self) -> dict[str, Path]:
+        """What is written, by what it is; segmentations by their names."""
+        made = {output.folder.name: output.folder for output in self.outputs} | {"tree": self.tree, "blocks": self.work}
+        if self.pixels is not None:
+            made["boundary"] = self.beside("boundary", ".zarr")
+        if "superpixels" not in self.given:
+            made["superpixels"] = self.beside("superpixels", ".zarr")
+        return made
+
+    # -- checks ----------------------------------------------------------------------------------------------------
+
+    def check(self, missing: str) -> None:
+        """Raise what is wrong with inputs and outputs."""
+        shape = self.grid.shape
+        for name, volume in self.given.items():
+            if volume.shape != shape and not (name == "image" and volume.shape[:-1] == shape):
+                raise ShapeError(
+                    f"{volume.path} must have the shape of the other volumes, {shape}, channels aside; "
+                    f"got {volume.shape}."
+                )
+        if self.pixels is None:
+            self.way.check_channels((*self.given["image"].shape[len(shape) :], 1)[0])
+        self._check_written()
+        warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, len(shape))
+        if missing == "error" and not self.skip:
+            for volume in self.given.values():
+                check_chunks(volume, self.grid)
+        if self.pixels is None and "superpixels" in self.given:
+            self._check_polarity()
+
+    def _check_written(self) -> None:
+        for written in self.written.values():
+            place = written.resolve()
+            for volume in self.given.values():
+                if place == volume.file or volume.file in place.parents or place in volume.file.parents:
+                    raise FileError(f"{written} would be written over {volume.path}, which is read; give another name.")
+            if not place.parent.is_dir():
+                raise FileError(f"{written} cannot be written: there is no folder {place.parent}; make it first.")
+        if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
+            raise SettingError(f"thresholds must be one number or more, no two the same; got {self.thresholds}.")
+
+    def _check_polarity(self) -> None:
+        half = _SEEN_SIDE // 2
+        middle = tuple(slice(max(0, n // 2 - half), min(n, n // 2 + half)) for n in self.grid.shape)
+        names = [name for name in ("image", "superpixels", "mask") if name in self.given]
+        try:
+            parts = {name: self.given[name].read(middle) for name in names}
+        except FileError:  # the block that it is in will say so
+            return
+        keep = parts["mask"] != 0 if "mask" in parts else None
+        seen = given_volume(parts["image"], superpixels=parts["superpixels"], mask=keep)
+        assert seen.superpixels is not None  # they were just given
+        check_boundary(seen, seen.superpixels)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold what this run writes; files that an earlier one left unfinished are removed.
+
+        Raises
+        ------
+        FileError
+            If another run holds it, or something that no run made has the name of an output.
+        """
+        done = self.work / "done"
+        for what, place in self.written.items():
+            if place.exists() and what != "blocks" and not done.exists():
+                raise FileError(f"{place} is there already, and no run in blocks made it; remove it, or name another.")
+        done.mkdir(parents=True, exist_ok=True)
+        with only_run(done, str(self.out)):
+            clean(self.work, *(place for place in self.written.values() if place.suffix == ".zarr"))
+            for file in self.tree.parent.glob(f".????????-{self._stem}*"):
+                if file.is_file():
+                    file.unlink(missing_ok=True)
+            yield
