@@ -276,7 +276,7 @@ def test_images__may_leave_0_to_1_by_rounding(train):
         {"classifier": "logistic regression", "features": "modern", "sample_weight": "vi", "spacing": (3, 1, 1)},
         {"features": moments.Manager(2), "recipe": Recipe(decision="expected-vi", rescore="all", threshold=0.0)},
     ],
-    ids=str,
+    ids=["defaults", "held out", "other words", "a manager and a recipe"],
 )
 def test_load__segments_as_what_was_saved(train, test, tmp_path, options):
     saved = quick(**options).fit(train.p4, train.truth, train.superpixels, extra={"raw": train.image})
