@@ -26,7 +26,8 @@ def opened(path: str) -> Volume:
 
 @lru_cache(maxsize=32)
 def _opened(path: str, _state: Any) -> Volume:
-    return imio.open(path)
+    volume: Volume = imio.open(path)
+    return volume
 
 
 def state_of(place: Path) -> Any:

@@ -83,7 +83,8 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True) -> Voxels
             keep[inner] &= ~lost
     if plan.mask is not None:
         values, lost = read(plan, plan.mask, plan.grid.seen(place))  # 0 where it cannot be read
-        keep = values != 0 if keep is None else keep & (values != 0)
+        shown: Bools = np.asarray(values != 0)
+        keep = shown if keep is None else np.logical_and(keep, shown)
     regions = as_labels(labels, plan.superpixels.name).astype(plan.label_dtype, copy=False)
     return Voxels(regions, image, keep, int(n_lost))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ def segment_blockwise(
         return _plan_of(job, crew)
     with ExitStack() as held:
         held.enter_context(job.alone())
-        crew.client = held.enter_context(client_of(scheduler, workers, memory_limit, show=progress == "bar"))
+        hired = cache(lambda: held.enter_context(client_of(scheduler, workers, memory_limit, show=progress == "bar")))
+        crew.hire = hired
         report = Chain(job, crew).run()
     if report["skipped"]:
         warnings.warn(
