@@ -109,10 +109,17 @@ def test_kernels__find_and_join_what_slow_twins_do(shape, data):
     labels = data.draw(hnp.arrays(np.int32, shape, elements=st.integers(0, 4)))
     height = data.draw(hnp.arrays(np.float64, shape, elements=st.integers(0, 8).map(lambda i: i / 8)))
     strides = np.array(labels.strides) // labels.itemsize
-    pairs, faces = find_passes(labels.ravel(), height.ravel(), np.array(shape), strides)
-    found = {tuple(pair): tuple(face) for pair, face in zip(pairs.tolist(), faces.tolist(), strict=True)}
-    between = faces_between(labels, height)
-    assert found == {pair: (len(some), min(some), sum(some)) for pair, some in between.items()}
+    five = st.lists(st.integers(0, 8), min_size=5, max_size=5)
+    depth = data.draw(st.sampled_from([0.0, 0.25, np.inf]))
+    lowest, cells = np.array(data.draw(five)) / 8, np.array(data.draw(five)) % 2
+    given = labels.ravel(), height.ravel(), np.array(shape), strides, lowest, cells, depth
+    found = {tuple(pair): tuple(face) for pair, face in zip(*map(np.ndarray.tolist, find_passes(*given)), strict=True)}
+    between = {
+        (a, b): [face for face in some if face - max(lowest[a], lowest[b]) <= depth]
+        for (a, b), some in faces_between(labels, height).items()
+        if cells[a] == cells[b]
+    }
+    assert found == {pair: (len(some), min(some), sum(some)) for pair, some in between.items() if some}
     lowest = [height[labels == label].min(initial=np.inf) for label in range(5)]
     assert lowest_heights(labels.ravel(), height.ravel(), 5).tolist() == lowest
 

@@ -10,11 +10,14 @@ from gala._types import Array, Floats, Ints
 
 
 @kernel
-def find_passes(labels: Ints, height: Array, lengths: Ints, strides: Ints) -> tuple[Ints, Floats]:
+def find_passes(
+    labels: Ints, height: Array, lengths: Ints, strides: Ints, lowest: Floats, cells: Ints, depth: float
+) -> tuple[Ints, Floats]:
     """Return which regions share faces of voxels, and what lies between them.
 
     `labels` and `height`, shape (V,), are raveled; the voxels along axis a are ``strides[a]`` apart, ``lengths[a]``
-    of them. Label 0 is none. A face is as high as the higher of its two voxels.
+    of them. Label 0 is none. A face is as high as the higher of its two voxels; one that is more than `depth` above
+    the higher of the `lowest` heights of both regions, shape (N,), or between two of `cells`, shape (N,), is left out.
 
     Returns
     -------
@@ -33,6 +36,9 @@ def find_passes(labels: Ints, height: Array, lengths: Ints, strides: Ints) -> tu
                 a, b = labels[here], labels[here + step]
                 if a == b or a == 0 or b == 0:
                     continue
+                level = max(height[here], height[here + step])
+                if cells[a] != cells[b] or level - max(lowest[a], lowest[b]) > depth:
+                    continue
                 low, high = min(a, b), max(a, b)
                 key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
                 slot = slot_of(table, key)
@@ -47,7 +53,7 @@ def find_passes(labels: Ints, height: Array, lengths: Ints, strides: Ints) -> tu
                     pairs[n, 0], pairs[n, 1] = low, high
                     faces[n, 0], faces[n, 1], faces[n, 2] = 0.0, np.inf, 0.0
                     n += 1
-                face, level = value_at(table, slot), max(height[here], height[here + step])
+                face = value_at(table, slot)
                 faces[face, 0] += 1.0
                 faces[face, 1] = min(faces[face, 1], level)
                 faces[face, 2] += level

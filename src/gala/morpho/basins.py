@@ -13,23 +13,38 @@ def joined_basins(labels: Labels, height: Array, depth: float) -> Labels:
 
     Flooding from all minima and joining shallow basins gives what flooding from the h-minima of the image does.
     """
-    pairs, faces = _faces(labels, height)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 1]))
     lowest = lowest_heights(labels.reshape(-1), height.reshape(-1), int(labels.max()) + 1)
-    return _relabelled(labels, join_shallow(pairs[order], faces[order, 1], lowest, depth))
+    pairs, faces = passes(labels, height, lowest, depth=depth)
+    return _relabelled(labels, join_shallow(pairs, faces[:, 1], lowest, depth))
 
 
 def joined_fragments(labels: Labels, boundary: Array, min_voxels: float) -> Labels:
     """Join regions of fewer voxels with the neighbour behind the weakest boundary, as its mean over faces says."""
-    pairs, faces = _faces(labels, boundary)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 2] / faces[:, 0]))
     sizes = np.bincount(labels.reshape(-1)).astype(np.float64)
-    return _relabelled(labels, join_small(pairs[order], sizes, min_voxels))
+    return _relabelled(labels, join_small(weakest_first(labels, boundary, sizes.size), sizes, min_voxels))
 
 
-def _faces(labels: Labels, height: Array) -> tuple[Ints, Floats]:
+def passes(
+    labels: Labels, height: Array, lowest: Floats, *, depth: float = np.inf, cells: Ints | None = None
+) -> tuple[Ints, Floats]:
+    """Return pairs of neighbours and what lies between them, those with the lowest passes first.
+
+    Passes more than `depth` above the `lowest` heights, shape (N,), and those between `cells`, shape (N,), are left
+    out; see `gala._kernels.basins.find_passes`.
+    """
     strides = np.array(labels.strides) // labels.itemsize
-    return find_passes(labels.reshape(-1), height.reshape(-1), np.array(labels.shape), strides)
+    cells = np.zeros(lowest.size, dtype=np.int64) if cells is None else cells
+    lengths = np.array(labels.shape)
+    pairs, faces = find_passes(labels.reshape(-1), height.reshape(-1), lengths, strides, lowest, cells, depth)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 1]))
+    return pairs[order], faces[order]
+
+
+def weakest_first(labels: Labels, boundary: Array, n_labels: int) -> Ints:
+    """Return pairs of neighbours, shape (E, 2), in the order of the mean boundary over their faces."""
+    pairs, faces = passes(labels, boundary, np.zeros(n_labels))
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 2] / faces[:, 0]))
+    return np.ascontiguousarray(pairs[order])
 
 
 def _relabelled(labels: Labels, root: Ints) -> Labels:

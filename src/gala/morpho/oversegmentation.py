@@ -150,9 +150,9 @@ def superpixels(
         known = as_affinities(boundary, settings["offsets"], settings.get("polarity", "attractive"))
         image = _mean_boundary(known, int(planes == "apart"))
     else:
-        image = _as_map(boundary)
+        image = as_map(boundary)
     inside = None if mask is None else fitting(mask, image, "mask", to="the volume").astype(bool, copy=False)
-    _check_map(image, inside)
+    check_map(image, inside)
     plan = _plan(method, settings, spacing, unit, image.shape, planes)
     if planes == "together":
         return _cut(image, inside, plan)
@@ -204,7 +204,7 @@ def _plan(
     return _Plan(method, defaults | in_voxels, tuple(sides / sides.min()))
 
 
-def _as_map(boundary: ArrayLike) -> Array:
+def as_map(boundary: ArrayLike) -> Array:
     """Return a boundary map as floats from 0 to 1, NaN where it is."""
     image = np.asarray(boundary)
     if image.ndim == 0 or image.size == 0:
@@ -221,7 +221,8 @@ def _as_map(boundary: ArrayLike) -> Array:
     return image.astype(np.result_type(image, np.float32), copy=False)
 
 
-def _check_map(image: Array, inside: Bools | None) -> None:
+def check_map(image: Array, inside: Bools | None) -> None:
+    """Raise an error unless a map, within the mask, is from 0 to 1."""
     seen = as_heights(image, inside) if inside is None else as_heights(image, inside)[inside]
     if seen.size and (seen.min() < -SLACK or seen.max() > 1 + SLACK):
         raise ImageError(
