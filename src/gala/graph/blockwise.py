@@ -50,7 +50,7 @@ def build_graph_blockwise(
     features : feature manager or sequence of them, optional
         What to keep about regions and contacts: declared managers.
     block_shape : int or sequence of int, optional
-        Voxels of a block along each axis; by default the chunks of dask arrays, or about 256 a side.
+        Voxels of a block along each axis; by default whole chunks of `labels`, about 256 a side.
     connectivity, spacing, mask, background, channels, extra
         As for `gala.graph.build.build_graph`; mask and extra images are arrays like the others.
 
@@ -129,7 +129,7 @@ def relabel_blockwise(
     out : array, shape (M, ..., P), optional
         Where to write, such as a zarr array. Blocks are whole chunks of it, so that each is written once.
     block_shape : int or sequence of int, optional
-        By default chunks of `out`, or of `labels`.
+        By default whole chunks of `out`, or of `labels`.
     mask : array of bool, shape (M, ..., P), optional
         Voxels that are False become 0.
     background : int, optional

@@ -20,6 +20,7 @@ from gala.pipeline.blockwise.manifest import Manifest, task_of
 
 Tell: TypeAlias = Callable[[str, int, int], Any]
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_TIMEOUT = "10s"  # for a scheduler to answer
 _AHEAD = 8  # units that each worker is given at a time, so that the scheduler never holds millions
 
 
@@ -180,7 +181,7 @@ def client_of(
     distributed = dask_module("distributed")
     if scheduler is not None:
         try:
-            client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
+            client = distributed.Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SettingError(

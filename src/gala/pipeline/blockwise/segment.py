@@ -160,13 +160,14 @@ def segment_blockwise(
         [check_threshold(t) for t in (cuts if isinstance(cuts, Sequence | np.ndarray) else [cuts])],
         chunks=chunks,
         spacing=spacing,
+        missing=missing,
         pixels=None if pixels is None else existing_file(pixels),
         superpixel_options=dict(superpixel_options or {}),
         background=background,
         scales=scales,
         skip=on_error == "skip",
     )
-    job.check(missing)
+    job.check()
     tell = progress if callable(progress) else None
     crew = Crew(Manifest(job.work / "done"), tell=tell, bars=progress == "bar")
     if dry_run:
