@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gala import datasets, evaluate
-from gala._kernels.basins import find_faces, join_shallow, join_small, lowest_heights
+from gala._kernels.basins import find_passes, join_shallow, join_small, lowest_heights
 from gala.errors import GalaWarning, ImageError, SettingError, ShapeError
 from gala.morpho import hminima, regional_minima, relabel_connected, superpixels
 from naive_morpho import faces_between
@@ -109,11 +109,17 @@ def test_kernels__find_and_join_what_slow_twins_do(shape, data):
     labels = data.draw(hnp.arrays(np.int32, shape, elements=st.integers(0, 4)))
     height = data.draw(hnp.arrays(np.float64, shape, elements=st.integers(0, 8).map(lambda i: i / 8)))
     strides = np.array(labels.strides) // labels.itemsize
-    boundary = (1 - height).astype(np.float32)
-    pairs, faces = find_faces(labels.ravel(), height.ravel(), boundary.ravel(), np.array(shape), strides)
-    found = {tuple(pair): tuple(face) for pair, face in zip(pairs.tolist(), faces.tolist(), strict=True)}
-    heights, boundaries = faces_between(labels, height), faces_between(labels, boundary)
-    assert found == {pair: (len(some), min(some), sum(boundaries[pair])) for pair, some in heights.items()}
+    five = st.lists(st.integers(0, 8), min_size=5, max_size=5)
+    depth = data.draw(st.sampled_from([0.0, 0.25, np.inf]))
+    lowest, cells = np.array(data.draw(five)) / 8, np.array(data.draw(five)) % 2
+    given = labels.ravel(), height.ravel(), np.array(shape), strides, lowest, cells, depth
+    found = {tuple(pair): tuple(face) for pair, face in zip(*map(np.ndarray.tolist, find_passes(*given)), strict=True)}
+    between = {
+        (a, b): [face for face in some if face - max(lowest[a], lowest[b]) <= depth]
+        for (a, b), some in faces_between(labels, height).items()
+        if cells[a] == cells[b]
+    }
+    assert found == {pair: (len(some), min(some), sum(some)) for pair, some in between.items() if some}
     lowest = [height[labels == label].min(initial=np.inf) for label in range(5)]
     assert lowest_heights(labels.ravel(), height.ravel(), 5).tolist() == lowest
 

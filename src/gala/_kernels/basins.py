@@ -8,52 +8,55 @@ from gala._kernels.containers import grown_table, is_free, new_table, slot_of, v
 from gala._kernels.jit import kernel, pasted
 from gala._types import Array, Floats, Ints
 
-_CHUNK = 1024  # voxels
-
 
 @kernel
-def find_faces(labels: Ints, height: Array, boundary: Array, lengths: Ints, strides: Ints) -> tuple[Ints, Floats]:
+def find_passes(
+    labels: Ints, height: Array, lengths: Ints, strides: Ints, lowest: Floats, cells: Ints, depth: float
+) -> tuple[Ints, Floats]:
     """Return which regions share faces of voxels, and what lies between them.
 
-    `labels`, `height` and `boundary`, shape (V,), are raveled; the voxels along axis a are ``strides[a]`` apart,
-    ``lengths[a]`` of them. Label 0 is none. A face has the larger number of its two voxels, in either image.
+    `labels` and `height`, shape (V,), are raveled; the voxels along axis a are ``strides[a]`` apart, ``lengths[a]``
+    of them. Label 0 is none. A face is as high as the higher of its two voxels; one that is more than `depth` above
+    the higher of the `lowest` heights of both regions, shape (N,), or between two of `cells`, shape (N,), is left out.
 
     Returns
     -------
     pairs : int64 (E, 2), labels u < v, in the order in which they were met
-    faces : float64 (E, 3), how many faces each pair shares, the lowest height of one, and the sum of their boundaries
+    faces : float64 (E, 3), how many faces each pair shares, the lowest, and the sum of their heights
     """
-    pairs = np.empty((_CHUNK, 2), dtype=np.int64)
-    faces = np.empty((_CHUNK, 3))
-    table = new_table(_CHUNK)
+    pairs = np.empty((1024, 2), dtype=np.int64)
+    faces = np.empty((1024, 3))
+    table = new_table(1024)
     n = 0
     for axis in range(strides.size):
         step = strides[axis]
         block = step * lengths[axis]
         for start in range(0, labels.size, block):
-            for first in range(start, start + block - step, _CHUNK):
-                # Room for all that comes: arrays that never change in the inner loop make it faster.
-                while n + _CHUNK > pairs.shape[0]:
-                    pairs = np.concatenate((pairs, np.empty_like(pairs)))
-                    faces = np.concatenate((faces, np.empty_like(faces)))
-                    table = grown_table(table)
-                for here in range(first, min(first + _CHUNK, start + block - step)):
-                    a, b = labels[here], labels[here + step]
-                    if a == b or a == 0 or b == 0:
-                        continue
-                    low, high = min(a, b), max(a, b)
-                    key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
-                    slot = slot_of(table, key)
-                    if is_free(table, slot):
-                        table[slot, 0] = key
-                        table[slot, 1] = np.uint64(n)
-                        pairs[n, 0], pairs[n, 1] = low, high
-                        faces[n, 0], faces[n, 1], faces[n, 2] = 0.0, np.inf, 0.0
-                        n += 1
-                    pair = value_at(table, slot)
-                    faces[pair, 0] += 1.0
-                    faces[pair, 1] = min(faces[pair, 1], max(height[here], height[here + step]))
-                    faces[pair, 2] += max(boundary[here], boundary[here + step])
+            for here in range(start, start + block - step):
+                a, b = labels[here], labels[here + step]
+                if a == b or a == 0 or b == 0:
+                    continue
+                level = max(height[here], height[here + step])
+                if cells[a] != cells[b] or level - max(lowest[a], lowest[b]) > depth:
+                    continue
+                low, high = min(a, b), max(a, b)
+                key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+                slot = slot_of(table, key)
+                if is_free(table, slot):
+                    if n == pairs.shape[0]:
+                        pairs = np.concatenate((pairs, np.empty_like(pairs)))
+                        faces = np.concatenate((faces, np.empty_like(faces)))
+                        table = grown_table(table)
+                        slot = slot_of(table, key)
+                    table[slot, 0] = key
+                    table[slot, 1] = np.uint64(n)
+                    pairs[n, 0], pairs[n, 1] = low, high
+                    faces[n, 0], faces[n, 1], faces[n, 2] = 0.0, np.inf, 0.0
+                    n += 1
+                face = value_at(table, slot)
+                faces[face, 0] += 1.0
+                faces[face, 1] = min(faces[face, 1], level)
+                faces[face, 2] += level
     return pairs[:n].copy(), faces[:n].copy()
 
 

@@ -50,7 +50,7 @@ def build_graph_blockwise(
     features : feature manager or sequence of them, optional
         What to keep about regions and contacts: declared managers.
     block_shape : int or sequence of int, optional
-        Voxels of a block along each axis; by default the chunks of dask arrays, or about 256 a side.
+        Voxels of a block along each axis; by default whole chunks of `labels`, about 256 a side.
     connectivity, spacing, mask, background, channels, extra
         As for `gala.graph.build.build_graph`; mask and extra images are arrays like the others.
 
@@ -103,8 +103,8 @@ def build_graph_blockwise(
         graphs[0, place] = graph_of_block(parts, grid, place, features, settings)
     join = delayed(lambda parts: joined(parts), pure=False)
     for level in range(1, len(grid.levels())):
-        for place, parts in grid.joins(level).items():
-            graphs[level, place] = join([graphs.pop(part) for part in parts])
+        for place, below in grid.joins(level).items():
+            graphs[level, place] = join([graphs.pop(part) for part in below])
     return graphs[grid.root()]
 
 
@@ -129,7 +129,7 @@ def relabel_blockwise(
     out : array, shape (M, ..., P), optional
         Where to write, such as a zarr array. Blocks are whole chunks of it, so that each is written once.
     block_shape : int or sequence of int, optional
-        By default chunks of `out`, or of `labels`.
+        By default whole chunks of `out`, or of `labels`.
     mask : array of bool, shape (M, ..., P), optional
         Voxels that are False become 0.
     background : int, optional
@@ -138,7 +138,7 @@ def relabel_blockwise(
     Returns
     -------
     mapped : dask.array.Array, or dask.delayed.Delayed
-        The new labels; or, with `out`, what writes them when it is computed.
+        The new labels; or, with `out`, what writes them when it is computed, and returns the number of blocks.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def relabel_blockwise(
             found[place] = arrays.from_delayed(new, size, dtype=dtype)
         else:
             found[place] = dask.delayed(_write, pure=False)(dask.delayed(out), box, new)
-    return arrays.block(found.tolist()) if out is None else dask.delayed(lambda done: None)(found.ravel().tolist())
+    return arrays.block(found.tolist()) if out is None else dask.delayed(_all_written)(found.ravel().tolist())
 
 
 def block_graph(
@@ -370,3 +370,7 @@ def _map_block(parts: Mapping[str, Array], table: tuple[Ints, Ints], background:
 
 def _write(out: Any, box: Box, values: Array) -> None:
     out[box] = values
+
+
+def _all_written(done: list[None]) -> int:
+    return len(done)

@@ -30,11 +30,12 @@ def graph_to_arrays(graph: RegionGraph) -> dict[str, Array]:
 def graph_from_arrays(arrays: Mapping[str, Array]) -> RegionGraph:
     """Return the graph of which `graph_to_arrays` made arrays."""
     about = json.loads(str(arrays["about"]))
-    specs = {
+    specs: dict[str, Any] = {
         name: CacheSpec(tuple(about[name]["names"]), tuple(Join(join) for join in about[name]["joins"]))
         for name in ("region_spec", "contact_spec")
     }
-    return RegionGraph(kind=_kind(about["kind"]), **specs, **{name: arrays[name] for name in _arrays})
+    fields: dict[str, Any] = {name: arrays[name] for name in _arrays}
+    return RegionGraph(kind=_kind(about["kind"]), **specs, **fields)
 
 
 def _kind(about: Mapping[str, Any]) -> ImageKind:
@@ -56,8 +57,8 @@ def write_graph(fn: FileName, graph: RegionGraph, **others: Array) -> None:
         np.savez(stream, format=FORMAT, **graph_to_arrays(graph), **others)  # type: ignore[arg-type]  # no other option
 
 
-def read_graph(fn: FileName, *others: str) -> tuple[RegionGraph, *tuple[Array, ...]]:
-    """Return the graph in a file that `write_graph` wrote, and other arrays of these names.
+def read_graph(fn: FileName, *others: str) -> tuple[RegionGraph, list[Array]]:
+    """Return the graph in a file that `write_graph` wrote, and a list of other arrays of these names.
 
     Raises
     ------
@@ -74,5 +75,5 @@ def read_graph(fn: FileName, *others: str) -> tuple[RegionGraph, *tuple[Array, .
     array([5, 7])
     """
     return read_archive(
-        fn, "a region graph", FORMAT, lambda all_: (graph_from_arrays(all_), *(all_[name] for name in others))
+        fn, "a region graph", FORMAT, lambda all_: (graph_from_arrays(all_), [all_[name] for name in others])
     )

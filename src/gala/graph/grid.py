@@ -1,4 +1,4 @@
-"""Blocks of a volume, each of which owns its voxels and sees one voxel beyond, and the tree by which they are joined."""
+"""Blocks of a volume, each of which owns its voxels and sees one voxel beyond, and the tree that joins them."""
 
 from __future__ import annotations
 

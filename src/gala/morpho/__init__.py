@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "polarities": ["Polarity", "boundary_labels", "check_polarity", "polarity"],
         "seeds": ["minimum_seeds", "multiscale_regular_seeds", "multiscale_seed_sequence", "refined_seeding"],
         "splits": ["manual_split", "split_exclusions"],
+        "blocks": ["BlockSuperpixels", "superpixels_of_block"],
         "oversegmentation": ["superpixels"],
         "watersheds": ["compact_watershed", "watershed", "watershed_sequence"],
     },

@@ -4,36 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 
-from gala._kernels.basins import find_faces, join_shallow, join_small, lowest_heights
+from gala._kernels.basins import find_passes, join_shallow, join_small, lowest_heights
 from gala._types import Array, Floats, Ints, Labels
 
 
-def joined(labels: Labels, height: Array, boundary: Array, *, depth: float, min_voxels: float) -> Labels:
-    """Join regions in shallow basins, then those that are too small, and number what is left from 1.
+def joined_basins(labels: Labels, height: Array, depth: float) -> Labels:
+    """Join regions whose lowest voxel is no more than `depth` below the lowest pass to a deeper neighbour.
 
-    A basin is shallow if its lowest voxel is no more than `depth` below the lowest pass to a deeper neighbour: flooding
-    from all minima and joining these gives what flooding from the h-minima of the image does. A region of fewer voxels
-    joins the neighbour behind the weakest boundary, as its mean over faces says. `labels`, from 1 on, are all in use;
-    0 is none, and stays.
+    Flooding from all minima and joining shallow basins gives what flooding from the h-minima of the image does.
+    """
+    lowest = lowest_heights(labels.reshape(-1), height.reshape(-1), int(labels.max()) + 1)
+    pairs, faces = passes(labels, height, lowest, depth=depth)
+    return _relabelled(labels, join_shallow(pairs, faces[:, 1], lowest, depth))
+
+
+def joined_fragments(labels: Labels, boundary: Array, min_voxels: float) -> Labels:
+    """Join regions of fewer voxels with the neighbour behind the weakest boundary, as its mean over faces says."""
+    sizes = np.bincount(labels.reshape(-1)).astype(np.float64)
+    return _relabelled(labels, join_small(weakest_first(labels, boundary, sizes.size), sizes, min_voxels))
+
+
+def passes(
+    labels: Labels, height: Array, lowest: Floats, *, depth: float = np.inf, cells: Ints | None = None
+) -> tuple[Ints, Floats]:
+    """Return pairs of neighbours and what lies between them, those with the lowest passes first.
+
+    Passes more than `depth` above the `lowest` heights, shape (N,), and those between `cells`, shape (N,), are left
+    out; see `gala._kernels.basins.find_passes`.
     """
     strides = np.array(labels.strides) // labels.itemsize
-    flat = labels.reshape(-1)
-    pairs, faces = find_faces(flat, height.reshape(-1), boundary.reshape(-1), np.array(labels.shape), strides)
+    cells = np.zeros(lowest.size, dtype=np.int64) if cells is None else cells
+    lengths = np.array(labels.shape)
+    pairs, faces = find_passes(labels.reshape(-1), height.reshape(-1), lengths, strides, lowest, cells, depth)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 1]))
-    lowest = lowest_heights(flat, height.reshape(-1), int(labels.max()) + 1)
-    root = join_shallow(pairs[order], faces[order, 1], lowest, depth)
-    pairs, mean = _between(root, pairs, faces)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], mean))
-    sizes: Floats = np.bincount(root, np.bincount(flat, minlength=root.size), root.size).astype(np.float64)
-    root = join_small(pairs[order], sizes, min_voxels)[root]
-    number = np.cumsum(root == np.arange(root.size)) - 1
+    return pairs[order], faces[order]
+
+
+def weakest_first(labels: Labels, boundary: Array, n_labels: int) -> Ints:
+    """Return pairs of neighbours, shape (E, 2), in the order of the mean boundary over their faces."""
+    pairs, faces = passes(labels, boundary, np.zeros(n_labels))
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 2] / faces[:, 0]))
+    return np.ascontiguousarray(pairs[order])
+
+
+def _relabelled(labels: Labels, root: Ints) -> Labels:
+    """Replace each label by its root, numbered from 1; 0 stays 0. Labels are those from 1 on, each in use."""
+    is_root = root == np.arange(root.size)
+    number = np.cumsum(is_root) - 1
     return number[root].astype(labels.dtype)[labels]
-
-
-def _between(root: Ints, pairs: Ints, faces: Floats) -> tuple[Ints, Floats]:
-    """Return the pairs of regions that are left, and the mean boundary between each."""
-    ends = np.sort(root[pairs], axis=1)
-    apart = ends[:, 0] < ends[:, 1]
-    keys, index = np.unique((ends[apart, 0] << 32) | ends[apart, 1], return_inverse=True)
-    count, total = (np.bincount(index, weights=faces[apart, column], minlength=keys.size) for column in (0, 2))
-    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1), total / count

@@ -12,7 +12,7 @@ from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.affinities import SLACK, Affinities, as_affinities, warn_if_inverted
 from gala.graph.volume import check_spacing
-from gala.morpho.basins import joined
+from gala.morpho.basins import joined_basins, joined_fragments
 from gala.morpho.checks import as_heights, check_not_negative, fitting
 from gala.morpho.minima import regional_minima
 from gala.morpho.pieces import relabel_connected
@@ -150,9 +150,9 @@ def superpixels(
         known = as_affinities(boundary, settings["offsets"], settings.get("polarity", "attractive"))
         image = _mean_boundary(known, int(planes == "apart"))
     else:
-        image = _as_map(boundary)
+        image = as_map(boundary)
     inside = None if mask is None else fitting(mask, image, "mask", to="the volume").astype(bool, copy=False)
-    _check_map(image, inside)
+    check_map(image, inside)
     plan = _plan(method, settings, spacing, unit, image.shape, planes)
     if planes == "together":
         return _cut(image, inside, plan)
@@ -204,7 +204,7 @@ def _plan(
     return _Plan(method, defaults | in_voxels, tuple(sides / sides.min()))
 
 
-def _as_map(boundary: ArrayLike) -> Array:
+def as_map(boundary: ArrayLike) -> Array:
     """Return a boundary map as floats from 0 to 1, NaN where it is."""
     image = np.asarray(boundary)
     if image.ndim == 0 or image.size == 0:
@@ -221,7 +221,8 @@ def _as_map(boundary: ArrayLike) -> Array:
     return image.astype(np.result_type(image, np.float32), copy=False)
 
 
-def _check_map(image: Array, inside: Bools | None) -> None:
+def check_map(image: Array, inside: Bools | None) -> None:
+    """Raise an error unless a map, within the mask, is from 0 to 1."""
     seen = as_heights(image, inside) if inside is None else as_heights(image, inside)[inside]
     if seen.size and (seen.min() < -SLACK or seen.max() > 1 + SLACK):
         raise ImageError(
@@ -254,11 +255,12 @@ def _cut(image: Array, inside: Bools | None, plan: _Plan) -> Labels:
         image = np.where(inside, image, image.dtype.type(1))
     settings = plan.settings
     if plan.method == "compact":
-        return joined(_compact(image, inside, plan), image, image, depth=-np.inf, min_voxels=settings["min_size"])
-    height = _depths(image, plan) if plan.method == "distance" else image
-    height = ndimage.gaussian_filter(height, [settings["sigma"] / side for side in plan.sides])
-    labels = _flooded(height, inside)
-    return joined(labels, height, image, depth=settings["depth"], min_voxels=settings["min_size"])
+        labels = _compact(image, inside, plan)
+    else:
+        height = _depths(image, plan) if plan.method == "distance" else image
+        height = ndimage.gaussian_filter(height, [settings["sigma"] / side for side in plan.sides])
+        labels = joined_basins(_flooded(height, inside), height, settings["depth"])
+    return joined_fragments(labels, image, settings["min_size"]) if settings["min_size"] > 0 else labels
 
 
 def _depths(image: Array, plan: _Plan) -> Array:

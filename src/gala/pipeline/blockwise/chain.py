@@ -118,7 +118,9 @@ class Chain:
             lambda _: None,
         )
         known = self.crew.run(Stage("boundary", volumes.predict_block, units, "boundary map"))
-        return Input.of("boundary map", str(folder)), {name for name, each in known.items() if each["lost"]}
+        return Input.of("boundary map", str(folder), may_lack=True), {
+            name for name, each in known.items() if each["lost"]
+        }
 
     def _plan(self, image: Input) -> Plan:
         """Return the plan, once superpixels are there."""
@@ -131,7 +133,7 @@ class Chain:
             work=job.work,
             grid=job.grid,
             image=image,
-            superpixels=job.given["superpixels"] if is_given else Input.of("superpixels", str(folder)),
+            superpixels=job.given["superpixels"] if is_given else Input.of("superpixels", str(folder), may_lack=True),
             mask=job.given.get("mask"),
             background=job.background,
             spacing=job.spacing,

@@ -26,7 +26,8 @@ def opened(path: str) -> Volume:
 
 @lru_cache(maxsize=32)
 def _opened(path: str, _state: Any) -> Volume:
-    return imio.open(path)
+    volume: Volume = imio.open(path)
+    return volume
 
 
 def state_of(place: Path) -> Any:
@@ -47,9 +48,10 @@ class Input:
     shape: tuple[int, ...]
     dtype: str
     chunks: tuple[int, ...] | None
+    may_lack: bool = False  # chunks without a file hold zeros, and are not lost
 
     @classmethod
-    def of(cls, name: str, volume: Any) -> Input:
+    def of(cls, name: str, volume: Any, *, may_lack: bool = False) -> Input:
         """Return the input that a name or a `gala.imio.Volume` means.
 
         Raises
@@ -66,7 +68,7 @@ class Input:
                 "arrays with gala.imio.write first; Segmenter.predict takes dask arrays."
             )
         there = opened(str(path))
-        return cls(name, str(path), there.shape, str(there.dtype), there.chunks)
+        return cls(name, str(path), there.shape, str(there.dtype), there.chunks, may_lack)
 
     @property
     def file(self) -> Path:
@@ -86,21 +88,26 @@ class Input:
 
     def read_most(self, box: Box) -> tuple[Array, Bools | None]:
         """Return the values in a box, 0 in chunks that cannot be read, and where these are; None if nowhere."""
-        try:
-            return self.read(box), None
-        except FileError:
-            pass
+        found = self._read_maybe(box)
+        if found is not None:
+            return found, None
         sides = [part.stop - part.start for part in box]
         values = np.zeros((*sides, *self.shape[len(box) :]), dtype=self.dtype)
         lost = np.zeros(sides, dtype=np.bool_)
         chunks = (self.chunks or self.shape)[: len(box)]
         for chunk in _pieces(box, chunks):
             inner = tuple(slice(c.start - b.start, c.stop - b.start) for b, c in zip(box, chunk, strict=True))
-            try:
-                values[inner] = self.read(chunk)
-            except FileError:
-                lost[inner] = True
+            found = self._read_maybe(chunk)
+            lost[inner] = found is None
+            values[inner] = 0 if found is None else found
         return values, lost
+
+    def _read_maybe(self, box: Box) -> Array | None:
+        """Return the values in a box, None if some of them are lost."""
+        try:
+            return None if not self.may_lack and None in self.states(box) else self.read(box)
+        except FileError:
+            return None
 
     def fingerprint(self, box: Box) -> str:
         """Return what changes whenever the files that hold a box do: of their sizes and times.

@@ -56,12 +56,15 @@ class Job:
         *,
         chunks: int | Sequence[int] | None,
         spacing: Sequence[float] | None,
+        missing: str,
         **settings: Any,
     ) -> Job:
         """Return the job that arguments of `segment_blockwise` describe."""
         if out.suffix != ".zarr":
             raise FileError(f"what is written in blocks is a zarr image, such as {out.stem}.zarr; got {out}.")
-        given = {name: Input.of(name, volume) for name, volume in volumes.items() if volume is not None}
+        given = {
+            name: Input.of(name, each, may_lack=missing == "zero") for name, each in volumes.items() if each is not None
+        }
         image, labels = given["image"], given.get("superpixels", given["image"])
         there = opened(image.path)
         has_channels = there.axes[-1] == "channel" if "superpixels" not in given else False
@@ -119,21 +122,21 @@ class Job:
 
     # -- checks ----------------------------------------------------------------------------------------------------
 
-    def check(self, missing: str) -> None:
+    def check(self) -> None:
         """Raise what is wrong with inputs and outputs."""
         shape = self.grid.shape
         for name, volume in self.given.items():
             if volume.shape != shape and not (name == "image" and volume.shape[:-1] == shape):
                 raise ShapeError(
                     f"{volume.path} must have the shape of the other volumes, {shape}, channels aside; "
-                    f"got {volume.shape}."
+                    f"got {volume.shape} for {name}."
                 )
         if self.pixels is None:
             self.way.check_channels((*self.given["image"].shape[len(shape) :], 1)[0])
         self._check_written()
         warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, len(shape))
-        if missing == "error" and not self.skip:
-            for volume in self.given.values():
+        for volume in self.given.values():
+            if not volume.may_lack and not self.skip:
                 check_chunks(volume, self.grid)
         if self.pixels is None and "superpixels" in self.given:
             self._check_polarity()

@@ -75,7 +75,7 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True) -> Voxels
     if needs_image:
         image, lost = read(plan, plan.image, box)
         if plan.skip and plan.is_predicted:
-            lost = np.isnan(image).reshape(*labels[inner].shape, -1).any(axis=-1)
+            lost = np.asarray(np.isnan(image).reshape(*labels[inner].shape, -1).any(axis=-1))
             image = np.where(np.isnan(image), 0, image)
         if lost is not None:
             keep = np.ones(labels.shape, dtype=np.bool_) if keep is None else keep
@@ -83,7 +83,8 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True) -> Voxels
             keep[inner] &= ~lost
     if plan.mask is not None:
         values, lost = read(plan, plan.mask, plan.grid.seen(place))  # 0 where it cannot be read
-        keep = values != 0 if keep is None else keep & (values != 0)
+        shown = np.asarray(values, dtype=np.bool_)
+        keep = shown if keep is None else np.asarray(keep & shown, dtype=np.bool_)
     regions = as_labels(labels, plan.superpixels.name).astype(plan.label_dtype, copy=False)
     return Voxels(regions, image, keep, int(n_lost))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +20,7 @@ from gala.pipeline.blockwise.manifest import Manifest, task_of
 
 Tell: TypeAlias = Callable[[str, int, int], Any]
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_TIMEOUT = "10s"  # for a scheduler to answer
 _AHEAD = 8  # units that each worker is given at a time, so that the scheduler never holds millions
 
 
@@ -77,7 +79,7 @@ class Crew:
     """Who does the work: the workers of a dask client, or this process."""
 
     manifest: Manifest
-    client: Any = None
+    hire: Callable[[], Any] = lambda: None  # returns a dask client, or None to work here; called if there is work
     tell: Tell | None = None
     bars: bool = True
     done: dict[str, tuple[int, int]] = field(default_factory=dict)  # stage: units done now, and before
@@ -104,28 +106,29 @@ class Crew:
         return found
 
     def _results(self, stage: Stage, units: Sequence[Unit]) -> Iterator[tuple[Unit, Any]]:
-        if self.client is None:
+        client = self.hire() if units else None
+        if client is None:
             for unit in units:
                 yield unit, do_unit(stage.work, stage.name, unit, self.manifest)
             return
         distributed = dask_module("distributed")
         waiting = iter(units)
-        n_ahead = _AHEAD * max(1, sum(self.client.nthreads().values()))
-        of_unit = {self._submit(stage, unit): unit for unit in islice(waiting, n_ahead)}
-        results = distributed.as_completed(list(of_unit), raise_errors=False, loop=self.client.loop)
+        n_ahead = _AHEAD * max(1, sum(client.nthreads().values()))
+        of_unit = {self._submit(client, stage, unit): unit for unit in islice(waiting, n_ahead)}
+        results = distributed.as_completed(list(of_unit), raise_errors=False, loop=client.loop)
         try:
             for future in results:
                 unit = of_unit.pop(future)
                 yield unit, self._result(future)
                 for more in islice(waiting, 1):
-                    new = self._submit(stage, more)
+                    new = self._submit(client, stage, more)
                     of_unit[new] = more
                     results.add(new)
         finally:
-            self.client.cancel(list(of_unit))
+            client.cancel(list(of_unit))
 
-    def _submit(self, stage: Stage, unit: Unit) -> Any:
-        return self.client.submit(do_unit, stage.work, stage.name, unit, self.manifest, pure=False)
+    def _submit(self, client: Any, stage: Stage, unit: Unit) -> Any:
+        return client.submit(do_unit, stage.work, stage.name, unit, self.manifest, pure=False)
 
     def _result(self, future: Any) -> Any:
         if future.status == "finished":
@@ -178,7 +181,7 @@ def client_of(
     distributed = dask_module("distributed")
     if scheduler is not None:
         try:
-            client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
+            client = distributed.Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SettingError(
@@ -190,7 +193,12 @@ def client_of(
         return
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
     cluster = distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", **limit
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=logging.ERROR,  # errors of tasks are raised here
+        **limit,
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         _show_dashboard(client, show=show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,20 +160,22 @@ def segment_blockwise(
         [check_threshold(t) for t in (cuts if isinstance(cuts, Sequence | np.ndarray) else [cuts])],
         chunks=chunks,
         spacing=spacing,
+        missing=missing,
         pixels=None if pixels is None else existing_file(pixels),
         superpixel_options=dict(superpixel_options or {}),
         background=background,
         scales=scales,
         skip=on_error == "skip",
     )
-    job.check(missing)
+    job.check()
     tell = progress if callable(progress) else None
     crew = Crew(Manifest(job.work / "done"), tell=tell, bars=progress == "bar")
     if dry_run:
         return _plan_of(job, crew)
     with ExitStack() as held:
         held.enter_context(job.alone())
-        crew.client = held.enter_context(client_of(scheduler, workers, memory_limit, show=progress == "bar"))
+        hired = cache(lambda: held.enter_context(client_of(scheduler, workers, memory_limit, show=progress == "bar")))
+        crew.hire = hired
         report = Chain(job, crew).run()
     if report["skipped"]:
         warnings.warn(

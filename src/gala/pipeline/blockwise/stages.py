@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gala._files import read_archive, replacing
-from gala._types import Labels
+from gala._types import Array, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.engine.blocks import Merges, Remainder, agglomerate_inside, assemble, join_remainders
 from gala.engine.policy import Policy
@@ -51,15 +51,13 @@ def read_block_graph(plan: Plan, parts: Sequence[str], features: Sequence[Any], 
 
 def labels_of_block(plan: Plan, part: str, place: Place) -> Labels:
     """Return the labels of the graph of a block."""
-    return arrays_of(plan.graph_file(part, place), "labels")
+    return arrays_of(plan.graph_file(part, place), "labels")[0]
 
 
-def arrays_of(fn: Path, *names: str) -> Any:
-    """Return one array of an archive that a task wrote, or a list of several."""
-    found = read_archive(
-        fn, "what a block was made into", FORMAT, lambda all_: [all_[name] for name in names], mark=names[0]
-    )
-    return found if len(found) > 1 else found[0]
+def arrays_of(fn: Path, *names: str) -> list[Array]:
+    """Return arrays of an archive that a task wrote."""
+    what = "what a block was made into"
+    return read_archive(fn, what, FORMAT, lambda all_: [all_[name] for name in names], mark=names[0])
 
 
 def find_shared(plan: Plan, part: str) -> None:
@@ -118,7 +116,7 @@ def _no_merges(dtype: Any) -> Merges:
 
 
 def _read_remainder(fn: Path) -> Remainder:
-    graph, tie_labels = read_graph(fn, "tie_labels")
+    graph, (tie_labels,) = read_graph(fn, "tie_labels")
     return Remainder(graph, tie_labels)
 
 

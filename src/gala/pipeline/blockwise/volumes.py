@@ -168,7 +168,7 @@ def count_block(plan: Plan, truth: Input, out: Path, fn: Path, place: Place) -> 
     seg = as_labels(np.asarray(_scale(out, 0)[box]), "segmentation")
     found = count_overlaps(seg, as_labels(true, truth.name), n_threads=1)
     with replacing(ready(fn)) as new, new.open("wb") as stream:
-        np.savez(stream, format=FORMAT, **found._asdict())  # type: ignore[arg-type]  # no other option
+        np.savez(stream, format=FORMAT, **found._asdict())
 
 
 def joined_counts(files: Iterable[Path]) -> Overlaps:

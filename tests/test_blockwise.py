@@ -1,0 +1,321 @@
+"""Graphs, trees and segmentations made block by block are those of the whole, and survive whatever happens to a run."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings, strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gala import datasets, imio
+from gala.engine.policy import boundary_mean
+from gala.errors import FeatureError, GalaWarning, SettingError, ShapeError
+from gala.features import extrema, histogram, moments
+from gala.graph.blockwise import block_graph, build_graph_blockwise, relabel_blockwise, with_columns
+from gala.graph.build import build_graph
+from gala.graph.files import read_graph, write_graph
+from gala.graph.grid import Grid
+from gala.graph.segments import cut_labels
+from gala.graph.tree import MergeTree
+from gala.pipeline import Segmenter
+from gala.pipeline.blockwise import segment_blockwise
+from gala.pipeline.named import HandMade, named_policy
+from strategies import DECIMAL, DYADIC, declared_managers, label_volumes
+
+some = settings(deadline=None, max_examples=40)
+few = settings(deadline=None, max_examples=12)
+ARRAYS = ("labels", "edges", "region_cache", "contact_cache", "border_sizes")
+
+
+@st.composite
+def volumes(draw, values=DYADIC, max_dims=3):
+    """Return labels, an image of one or two channels, and the shape of blocks."""
+    labels = draw(label_volumes(max_dims=max_dims))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    known = draw(st.lists(values, min_size=1, max_size=5))
+    image = rng.choice(known, (*labels.shape, draw(st.integers(1, 2)))).astype(np.float64)
+    return labels, image, tuple(draw(st.integers(1, n)) for n in labels.shape)
+
+
+def assert_same_graph(graph, other):
+    for name in ARRAYS:
+        assert_array_equal(getattr(graph, name), getattr(other, name), err_msg=name)
+        assert getattr(graph, name).dtype == getattr(other, name).dtype
+    assert (graph.kind, graph.region_spec, graph.contact_spec) == (other.kind, other.region_spec, other.contact_spec)
+
+
+def computed(delayed):
+    return delayed.compute(scheduler="synchronous")
+
+
+# ---------------------------------------------------------------------------------------------- the grid
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.data())
+@some
+def test_grid__blocks_own_each_voxel_once_and_are_joined_into_one(shape, data):
+    grid = Grid(tuple(shape), tuple(data.draw(st.integers(1, n)) for n in shape))
+    owned = np.zeros(shape, dtype=int)
+    for place in grid.places():
+        owned[grid.box(place)] += 1
+        assert_array_equal(
+            np.arange(owned.size).reshape(shape)[grid.seen(place)][grid.inner(place)].shape,
+            owned[grid.box(place)].shape,
+        )
+    assert (owned == 1).all()
+    parts = {(0, place): {place} for place in grid.places()}
+    for level in range(1, len(grid.levels())):
+        for place, below in grid.joins(level).items():
+            assert len(below) == 2
+            parts[level, place] = set.union(*(parts.pop(part) for part in below))
+    assert parts == {grid.root(): set(grid.places())}
+
+
+@pytest.mark.parametrize("wrong", [0, (4,), (4, 4, 4), (4, 2.5), "4"])
+def test_grid__blocks_must_have_a_length_for_each_axis(wrong):
+    with pytest.raises(SettingError, match="for each of 2 axes"):
+        Grid.of((8, 8), wrong)
+
+
+def test_grid__by_default_blocks_are_whole_chunks_of_about_256_a_side():
+    assert Grid.of((1000, 1000, 1000), None, (64, 64, 64)).block_shape == (256, 256, 256)
+    assert Grid.of((40, 3000, 3000), None, (40, 100, 100)).block_shape == (40, 600, 700)
+
+
+# ---------------------------------------------------------------------------------------------- graphs
+
+
+@given(volumes(), declared_managers(), st.data())
+@some
+def test_graph__of_any_blocks_is_that_of_the_whole(volume, manager, data):
+    labels, image, blocks = volume
+    extra = {"raw": image[..., :1] / 2}
+    options = {"connectivity": data.draw(st.integers(1, labels.ndim)), "extra": extra}
+    options |= {"background": data.draw(st.sampled_from([None, 0]))}
+    if data.draw(st.booleans()):
+        options["mask"] = image[..., 0] < 0.75
+    try:
+        expected = build_graph(labels, image, manager, **options)
+    except FeatureError:
+        return
+    graph = computed(build_graph_blockwise(labels, image, manager, block_shape=blocks, **options))
+    exact = ("labels", "edges", "border_sizes")
+    for name in exact:
+        assert_array_equal(getattr(graph, name), getattr(expected, name))
+    for name in ("region_cache", "contact_cache"):
+        assert_allclose(getattr(graph, name), getattr(expected, name), rtol=1e-12, atol=1e-13)
+
+
+@given(volumes(), st.data())
+@some
+def test_graph__of_exact_sums_is_equal_bit_by_bit_for_any_chunks_of_dask(volume, data):
+    labels, image, blocks = volume
+    others = tuple(data.draw(st.integers(1, n)) for n in labels.shape)
+    features = [moments.Manager(), histogram.Manager(), extrema.Manager()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GalaWarning)
+        delayed = build_graph_blockwise(
+            da.from_array(labels, chunks=blocks), da.from_array(image, chunks=(*others, 1)), features
+        )
+    assert_same_graph(computed(delayed), build_graph(labels, image, features))
+
+
+@given(volumes(DECIMAL))
+@few
+def test_graph__counts_and_histograms_are_exact_and_sums_to_1e_12(volume):
+    labels, image, blocks = volume
+    features = [moments.Manager(), histogram.Manager(8)]
+    expected = build_graph(labels, image, features)
+    graph = computed(build_graph_blockwise(labels, image, features, block_shape=blocks))
+    for spec, one, other in (
+        (graph.region_spec, graph.region_cache, expected.region_cache),
+        (graph.contact_spec, graph.contact_cache, expected.contact_cache),
+    ):
+        exact = [i for i, name in enumerate(spec.names) if name in ("count", "p0") or "histogram" in name]
+        assert_array_equal(one[:, exact], other[:, exact])
+        assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+def test_graph__without_an_image_or_features_counts_voxels():
+    labels = np.kron(np.arange(12).reshape(3, 4), np.ones((3, 2), dtype=np.uint64)).astype(np.uint64) + 2**63
+    assert_same_graph(computed(build_graph_blockwise(labels, block_shape=2)), build_graph(labels))
+
+
+def test_graph__columns_of_parts_make_the_graph_of_all(tmp_path):
+    rng = np.random.default_rng(0)
+    labels, image = rng.integers(0, 4, (6, 5)), rng.integers(0, 64, (6, 5)) / 64
+    one, two, three = moments.Manager(), histogram.Manager(), extrema.Manager()
+    grid = Grid((6, 5), (4, 5))
+    for place in grid.places():
+        parts = labels[grid.seen(place)], image[grid.box(place)]
+        graphs = [block_graph(*parts, each, grid, place) for each in ([one, two], three)]
+        for i, graph in enumerate(graphs):
+            write_graph(tmp_path / f"{i}.npz", graph)
+        kept = [read_graph(tmp_path / f"{i}.npz")[0] for i in range(2)]
+        assert_same_graph(kept[0], graphs[0])
+        assert_same_graph(with_columns(kept, [three, two, one]), block_graph(*parts, [three, two, one], grid, place))
+        with pytest.raises(FeatureError, match="no graph of this block keeps"):
+            with_columns(kept[:1], [three])
+    other = block_graph(labels[:1, :2], image[:1, :2], three, Grid((1, 2), (1, 2)), (0, 0))
+    with pytest.raises(FeatureError, match="of one block"):
+        with_columns([kept[0], other], [one])
+
+
+def test_graph__arrays_must_fit():
+    labels = np.ones((4, 4), dtype=int)
+    with pytest.raises(ShapeError, match=r"image must have the shape of labels, \(4, 4\)"):
+        build_graph_blockwise(labels, np.zeros((4, 5)))
+    with pytest.raises(ShapeError, match="mask must have the shape of labels"):
+        build_graph_blockwise(labels, mask=np.zeros((4, 4, 1)))
+    with pytest.warns(GalaWarning, match="chunks of different shapes"):
+        build_graph_blockwise(da.from_array(labels, chunks=2), da.zeros((4, 4), chunks=4))
+
+
+# ---------------------------------------------------------------------------------------------- relabelling
+
+
+@given(volumes())
+@few
+def test_relabel__of_any_blocks_is_that_of_the_whole(volume):
+    labels, _, blocks = volume
+    keys = np.unique(labels)
+    values = keys[::-1] * 3
+    expected = values[np.searchsorted(keys, labels)]
+    assert_array_equal(computed(relabel_blockwise(labels, keys, values, block_shape=blocks)), expected)
+    lazy = relabel_blockwise(da.from_array(labels, chunks=blocks), keys, values, mask=labels > 0)
+    assert_array_equal(computed(lazy), np.where(labels > 0, expected, 0))
+    assert lazy.dtype == expected.dtype
+
+
+def test_relabel__writes_whole_chunks(tmp_path):
+    labels = np.arange(48).reshape(6, 8)
+    out = zarr.create_array(tmp_path / "a.zarr", shape=(6, 8), dtype="int64", chunks=(4, 4))
+    assert computed(relabel_blockwise(labels, np.arange(48), np.arange(48) + 1, out, block_shape=4)) == 4
+    assert_array_equal(out[:], labels + 1)
+    with pytest.raises(SettingError, match="whole chunks"):
+        relabel_blockwise(labels, [0], [0], out, block_shape=(3, 8))
+
+
+# ---------------------------------------------------------------------------------------------- whole runs
+
+
+def written(folder, *, shape=(16, 32, 40), chunks=(8, 16, 20), seed=0):
+    """Write a synthetic volume, values of 8 bits; return its arrays."""
+    volume = datasets.synthetic(shape, seed=seed)
+    arrays = {"map": np.maximum(1, volume.p1 * 255).astype("u1"), "sp": volume.superpixels, "truth": volume.truth}
+    for name, array in arrays.items():
+        imio.write(folder / f"{name}.zarr", array, chunks=chunks, spacing=(2, 1, 1), unit="nm")
+    return arrays
+
+
+def run(folder, out="seg.zarr", **options):
+    """Segment what `written` wrote, in this process."""
+    given = {"superpixels": folder / "sp.zarr", "chunks": (8, 16, 20), "workers": 0, "progress": None} | options
+    return segment_blockwise(folder / "map.zarr", folder / out, **given)
+
+
+def everything_in(folder):
+    """Return the content of all files in a folder, by name."""
+    return {str(fn.relative_to(folder)): fn.read_bytes() for fn in sorted(folder.rglob("*")) if fn.is_file()}
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volume")
+    return folder, written(folder)
+
+
+@pytest.fixture
+def copied(volume, tmp_path):
+    """A volume of its own for a test that damages it."""
+    folder = tmp_path / "in"
+    shutil.copytree(volume[0], folder)
+    for fn in [*folder.iterdir()]:
+        if fn.stem.split("-")[0] not in ("map", "sp", "truth"):
+            shutil.rmtree(fn) if fn.is_dir() else fn.unlink()
+    return folder, volume[1]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("policy", ["mean", "min", "max", "quantile:0.5"])
+@pytest.mark.parametrize("chunks", [(8, 16, 20), (16, 10, 40), (5, 32, 7), 64])
+def test_run__of_any_chunks_gives_the_tree_and_segmentation_of_the_whole(volume, tmp_path, policy, chunks):
+    folder, arrays = volume
+    tree = HandMade(named_policy(policy), (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"])
+    report = run(folder, tmp_path / "seg.zarr", policy=policy, chunks=chunks, thresholds=[0.3, 0.5])
+    found = MergeTree.load(report["tree"])
+    assert_array_equal(found.children, tree.children)
+    assert found.priority.tobytes() == tree.priority.tobytes()
+    for cut in report["cuts"]:
+        expected = cut_labels(arrays["sp"], tree, cut["threshold"])
+        with imio.open(cut["file"]) as seg:
+            assert_array_equal(seg[...], expected)
+            assert (seg.spacing, seg.unit, seg.dtype) == ((2, 1, 1), "nm", arrays["sp"].dtype)
+        assert cut["segments"] == len(np.unique(expected))
+
+
+@given(volumes(max_dims=3))
+@settings(deadline=None, max_examples=6)
+@pytest.mark.compiled
+def test_run__of_small_volumes_in_any_blocks_gives_the_tree_of_the_whole(tmp_path_factory, volume):
+    labels, image, blocks = volume
+    if labels.ndim == 1:
+        labels, image, blocks = labels[None], image[None], (1, *blocks)
+    folder = tmp_path_factory.mktemp("small")
+    image = np.clip(image, 0, 1)
+    imio.write(folder / "map.zarr", image, axes="zyxc"[-image.ndim :])
+    imio.write(folder / "sp.zarr", labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some maps look upside down
+        report = run(folder, chunks=blocks, background=None, missing="zero")
+        tree = HandMade(boundary_mean).merge_tree(image, labels)
+    found = MergeTree.load(report["tree"])
+    assert_array_equal(found.children, tree.children)
+    assert_allclose(found.priority, tree.priority, rtol=1e-12)
+    assert_array_equal(imio.read(folder / "seg.zarr"), cut_labels(labels, tree, 0.5))
+
+
+@pytest.mark.compiled
+def test_run__scales_masks_and_truth_are_those_of_the_whole(volume, tmp_path):
+    from gala.evaluate import split_vi
+
+    folder, arrays = volume
+    mask = np.zeros(arrays["sp"].shape, dtype=np.uint8)
+    mask[2:, 3:30, :] = 1
+    imio.write(tmp_path / "mask.zarr", mask, chunks=(8, 16, 20))
+    report = run(
+        folder,
+        tmp_path / "seg.zarr",
+        mask=tmp_path / "mask.zarr",
+        truth=folder / "truth.zarr",
+        scales=3,
+        missing="zero",
+    )
+    keep = mask.astype(bool)
+    tree = HandMade(boundary_mean, (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"], mask=keep)
+    expected = cut_labels(arrays["sp"], tree, 0.5, mask=keep)
+    imio.write(tmp_path / "whole.ome.zarr", expected, spacing=(2, 1, 1), unit="nm", scales=3, kind="labels")
+    for scale in range(3):
+        assert_array_equal(imio.read(f"{tmp_path}/seg.zarr::{scale}"), imio.read(f"{tmp_path}/whole.ome.zarr::{scale}"))
+    assert_allclose(report["cuts"][0]["split_vi"], split_vi(expected, arrays["truth"], ignore_truth=[0]))
+
+
+@pytest.mark.compiled
+def test_run__a_learned_policy_merges_the_whole_graph(volume, tmp_path):
+    folder, arrays = volume
+    scaled = arrays["map"] / np.float32(255)
+    segmenter = Segmenter(classifier="naive bayes", features="basic", spacing=(2, 1, 1))
+    segmenter.fit(scaled, arrays["truth"], arrays["sp"]).save(tmp_path / "model.npz")
+    report = run(folder, tmp_path / "seg.zarr", policy=f"learned:{tmp_path}/model.npz")
+    tree = segmenter.merge_tree(arrays["map"], arrays["sp"])
+    found = MergeTree.load(report["tree"])
+    assert_array_equal(found.children, tree.children)
+    assert_allclose(found.priority, tree.priority, rtol=1e-9)
+    assert report["cuts"][0]["threshold"] == segmenter.threshold_
+    in_blocks = run(folder, tmp_path / "other.zarr", policy=segmenter, agglomeration="blocks")
+    assert in_blocks["merges"] > 0

@@ -1,0 +1,434 @@
+"""Runs in blocks that are killed, interrupted or given damaged volumes go on, or stop and say where."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import zarr
+from numpy.testing import assert_array_equal
+
+from gala import classify, datasets, imio
+from gala.errors import FileError, GalaWarning, PolicyError, SettingError, ShapeError
+from gala.graph.tree import MergeTree
+from gala.pipeline.blockwise import manifest, running, segment_blockwise
+from gala.pipeline.named import HandMade, named_policy
+
+pytestmark = pytest.mark.compiled
+SHAPE, CHUNKS = (16, 32, 40), (8, 16, 20)
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """Write a synthetic volume, values of 8 bits; return the folder and the arrays."""
+    made = datasets.synthetic(SHAPE, seed=0)
+    arrays = {"map": np.maximum(1, made.p1 * 255).astype("u1"), "sp": made.superpixels, "truth": made.truth}
+    for name, array in arrays.items():
+        imio.write(tmp_path / f"{name}.zarr", array, chunks=CHUNKS, spacing=(2, 1, 1), unit="nm")
+    (tmp_path / "a").mkdir()
+    return tmp_path, arrays
+
+
+def run(folder, out="seg.zarr", **options):
+    given = {"superpixels": folder / "sp.zarr", "chunks": CHUNKS, "workers": 0, "progress": None} | options
+    return segment_blockwise(folder / "map.zarr", folder / out, **given)
+
+
+def outputs_in(folder):
+    """Return the content of all files that a run makes in a folder, by name, but for locks and markers."""
+    files = [fn for fn in sorted(folder.rglob("*")) if fn.is_file() and "done" not in fn.parts]
+    return {str(fn.relative_to(folder)): fn.read_bytes() for fn in files}
+
+
+def n_done(folder):
+    return len(list(folder.glob("seg-blocks/done/*/*.json")))
+
+
+# ---------------------------------------------------------------------------------------------- going on
+
+
+@pytest.mark.parametrize("after", [0, 3, 9, 14, 23, 25, 28])
+@pytest.mark.parametrize("moment", ["before the data", "before the marker"])
+def test_interrupted_run__goes_on_and_writes_the_same_bytes(volume, monkeypatch, after, moment):
+    folder, _ = volume
+    report = run(folder, "a/seg.zarr", truth=folder / "truth.zarr")
+    n_all = sum(each["now"] for each in report["stages"].values())
+    assert n_all > after
+    (folder / "b").mkdir()
+    left = iter(range(after))
+    module, name = (running, "task_of") if moment == "before the data" else (manifest.Manifest, "finish")
+    whole = getattr(module, name)
+
+    def killed(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(module, name, killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, "b/seg.zarr", truth=folder / "truth.zarr")
+    monkeypatch.undo()
+    again = run(folder, "b/seg.zarr", truth=folder / "truth.zarr")
+    before = sum(each["before"] for each in again["stages"].values())
+    assert sum(each["now"] for each in again["stages"].values()) + before == n_all
+    assert before >= after - 1
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+def test_same_run_again__does_nothing(volume):
+    folder, _ = volume
+    run(folder)
+    told = []
+    again = run(folder, progress=lambda *step: told.append(step))
+    assert {each["now"] for each in again["stages"].values()} == {0}
+    assert told == []
+
+
+def test_removed_results__are_made_again(volume):
+    folder, _ = volume
+    run(folder, "a/seg.zarr")
+    before = outputs_in(folder / "a")
+    for fn in [
+        *folder.glob("a/seg-blocks/graphs/*/1-0-0.npz"),
+        folder / "a/seg-tree.npz",
+        folder / "a/seg.zarr/zarr.json",
+    ]:
+        fn.unlink()
+    run(folder, "a/seg.zarr")
+    assert outputs_in(folder / "a") == before
+
+
+def test_other_policy__builds_only_what_is_new_of_the_graph(volume):
+    folder, arrays = volume
+    run(folder)
+    report = run(folder, policy="max")
+    graphs = [name for name in report["stages"] if name.startswith("graph")]
+    assert len(graphs) == 1
+    assert report["stages"][graphs[0]] == {"now": 8, "before": 0}
+    tree = HandMade(named_policy("max"), (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"])
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+    back = run(folder)
+    assert all(back["stages"][name] == {"now": 0, "before": 8} for name in back["stages"] if name.startswith("graph"))
+
+
+def test_neighbouring_volume__builds_only_blocks_that_are_new_or_meet_it(tmp_path):
+    made = datasets.synthetic((24, 32, 40), seed=0)
+    arrays = {"map": np.maximum(1, made.p1 * 255).astype("u1"), "sp": made.superpixels}
+    stored = {}
+    for name, array in arrays.items():
+        imio.write(tmp_path / f"{name}.zarr", array[:16], chunks=CHUNKS)
+        stored[name] = zarr.open_array(tmp_path / f"{name}.zarr", mode="r+")
+    run(tmp_path)
+    for name, array in arrays.items():
+        stored[name].resize(array.shape)
+        stored[name][16:] = array[16:]
+    report = run(tmp_path)
+    (graph,) = (each for name, each in report["stages"].items() if name.startswith("graph"))
+    assert graph == {"now": 8, "before": 4}  # of 12: 4 are new, and 4 see them
+    tree = HandMade(named_policy("mean")).merge_tree(arrays["map"], arrays["sp"])
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+
+
+def test_changed_input__is_noticed(volume):
+    folder, arrays = volume
+    run(folder)
+    changed = arrays["map"].copy()
+    changed[9:, 17:, 21:] = 255 - changed[9:, 17:, 21:]
+    zarr.open_array(folder / "map.zarr", mode="r+")[8:, 16:, 20:] = changed[8:, 16:, 20:]
+    report = run(folder)
+    assert [each["now"] for name, each in report["stages"].items() if name.startswith("graph")] == [1]
+    tree = HandMade(named_policy("mean"), (2, 1, 1)).merge_tree(changed, arrays["sp"])
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+
+
+SCRIPT = """
+import sys
+from gala.pipeline.blockwise import segment_blockwise
+if __name__ == "__main__":
+    folder, out, workers = sys.argv[1:]
+    segment_blockwise(
+        f"{folder}/map.zarr", out, superpixels=f"{folder}/sp.zarr", chunks=(4, 16, 20), workers=int(workers)
+    )
+"""
+
+
+def started(folder, out, workers):
+    script = folder / "run.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(folder), str(out), str(workers)]
+    return subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, process):
+    """Wait until something is so, or the process has ended."""
+    while process.poll() is None and not condition():
+        time.sleep(0.005)
+
+
+def kill_all(process):
+    """Kill a process, and all that it started, at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+
+
+def ended(process):
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, error
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_process__goes_on_and_writes_the_same_bytes(volume, seed):
+    folder, _ = volume
+    segment_blockwise(
+        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(4, 16, 20), workers=0
+    )
+    (folder / "b").mkdir()
+    process = started(folder, folder / "b/seg.zarr", 0)
+    n = random.Random(seed).randrange(1, n_done(folder / "a"))
+    wait_for(lambda: n_done(folder / "b") >= n, process)
+    kill_all(process)
+    ended(started(folder, folder / "b/seg.zarr", 0))
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+def workers_of(process):
+    """Return the worker processes of a local cluster."""
+    found = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in found if "spawn_main" in " ".join(each.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("victim", ["worker", "client", "everything"])
+def test_cluster__killed_at_any_moment_goes_on_and_writes_the_same_bytes(volume, victim, seed):
+    folder, _ = volume
+    segment_blockwise(
+        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(4, 16, 20), workers=0
+    )
+    (folder / "b").mkdir()
+    process = started(folder, folder / "b/seg.zarr", 2)
+    n = random.Random(seed).randrange(1, n_done(folder / "a"))
+    wait_for(lambda: n_done(folder / "b") >= n, process)
+    if victim == "everything":
+        kill_all(process)
+    elif victim == "client":  # the scheduler is in its process
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    else:
+        for worker in workers_of(process)[:1]:
+            worker.kill()
+        ended(process)
+    ended(started(folder, folder / "b/seg.zarr", 2))
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+def test_cluster__of_two_processes_gives_what_one_gives(volume):
+    folder, _ = volume
+    options = {"truth": folder / "truth.zarr", "policy": "quantile:0.5"}
+    expected = run(folder, "a/seg.zarr", **options)
+    (folder / "b").mkdir()
+    report = run(folder, "b/seg.zarr", workers=2, **options)
+    assert report["cuts"][0]["split_vi"] == expected["cuts"][0]["split_vi"]
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+# ---------------------------------------------------------------------------------------------- damage
+
+
+def damage(folder, name, place="1/0/1"):
+    """Change a byte in the middle of a chunk."""
+    fn = folder / f"{name}.zarr/c/{place}"
+    content = bytearray(fn.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    fn.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("name", ["map", "sp"])
+def test_corrupt_chunk__stops_the_run_and_names_the_block(volume, name):
+    folder, _ = volume
+    damage(folder, name)
+    with pytest.raises(FileError, match=r"region graph of block \d-\d-\d, voxels .*cannot be read"):
+        run(folder)
+
+
+@pytest.mark.parametrize("name", ["map", "sp"])
+@pytest.mark.parametrize("how", ["corrupt", "missing"])
+def test_lost_chunk__if_skipped_is_0_and_reported(volume, name, how):
+    folder, arrays = volume
+    damage(folder, name) if how == "corrupt" else (folder / f"{name}.zarr/c/1/0/1").unlink()
+    with pytest.warns(GalaWarning, match=r"parts of 1 blocks .*block 1-0-1, voxels 8:16, 0:16, 20:40"):
+        report = run(folder, on_error="skip")
+    assert report["skipped"] == ["block 1-0-1, voxels 8:16, 0:16, 20:40"]
+    lost = np.zeros(SHAPE, dtype=bool)
+    lost[8:16, 0:16, 20:40] = True
+    seg = imio.read(folder / "seg.zarr")
+    assert_array_equal(seg == 0, lost)
+    tree = HandMade(named_policy("mean"), (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"], mask=~lost)
+    assert len(np.unique(seg[~lost])) == tree.n_segments(0.5)
+
+
+def test_missing_chunk__stops_before_anything_is_done_unless_it_is_zero(volume):
+    folder, arrays = volume
+    (folder / "map.zarr/c/0/1/1").unlink()
+    with pytest.raises(FileError, match=r'no file for 1 chunks, the first in block \(0, 1, 1\).*missing="zero"'):
+        run(folder)
+    assert not (folder / "seg-blocks").exists()
+    zeros = arrays["map"].copy()
+    zeros[:8, 16:, 20:] = 0
+    report = run(folder, missing="zero")
+    tree = HandMade(named_policy("mean"), (2, 1, 1)).merge_tree(zeros, arrays["sp"])
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+
+
+def test_full_disk__stops_the_run_naming_the_block_and_it_goes_on_later(volume):
+    folder, _ = volume
+    script = (
+        "import resource, signal, sys\n"
+        "from gala.errors import FileError\n"
+        "from gala.pipeline.blockwise import segment_blockwise\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))\n"
+        "try:\n"
+        "    segment_blockwise(sys.argv[1] + '/map.zarr', sys.argv[1] + '/a/seg.zarr',\n"
+        "        superpixels=sys.argv[1] + '/sp.zarr', chunks=(8, 16, 20), workers=0)\n"
+        "except FileError as error:\n"
+        "    print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False)
+    assert "block 0-0-0" in found.stdout, found.stderr
+    assert "File too large" in found.stdout
+    run(folder, "a/seg.zarr")
+    (folder / "b").mkdir()
+    run(folder, "b/seg.zarr")
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+def test_two_runs_on_one_output__are_refused(volume):
+    folder, _ = volume
+    run(folder)
+    with (
+        manifest.only_run(folder / "seg-blocks/done", "seg.zarr"),
+        pytest.raises(FileError, match=rf"written by another run: process {os.getpid()} on"),
+    ):
+        run(folder)
+
+
+def test_tasks_of_a_killed_run__are_waited_for(volume, monkeypatch):
+    folder, _ = volume
+    run(folder)
+    monkeypatch.setattr(manifest, "_WAIT", 0.2)
+    with (
+        manifest.task_of(folder / "seg-blocks/done"),
+        pytest.raises(FileError, match="workers of an earlier run still write"),
+    ):
+        run(folder)
+
+
+# ---------------------------------------------------------------------------------------------- bad input
+
+
+def test_scheduler_that_cannot_be_reached__is_named(volume, monkeypatch):
+    folder, _ = volume
+    monkeypatch.setattr(running, "_TIMEOUT", "0.5s")
+    with pytest.raises(SettingError, match=r"no dask scheduler answers at tcp://127.0.0.1:1"):
+        run(folder, scheduler="tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("out", ["map.zarr", "map.zarr/seg.zarr", "sp.zarr"])
+def test_output_in_the_place_of_an_input__is_refused(volume, out):
+    with pytest.raises(FileError, match="would be written over"):
+        run(volume[0], out)
+
+
+def test_output_that_something_else_is_in_the_place_of__is_refused(volume):
+    folder, arrays = volume
+    imio.write(folder / "seg.zarr", arrays["truth"])
+    with pytest.raises(FileError, match="is there already, and no run in blocks made it"):
+        run(folder)
+    assert_array_equal(imio.read(folder / "seg.zarr"), arrays["truth"])
+
+
+def test_volumes__must_fit_each_other(volume):
+    folder, arrays = volume
+    imio.write(folder / "other.zarr", arrays["sp"][:8])
+    with pytest.raises(ShapeError, match="must have the shape of the other volumes"):
+        run(folder, superpixels=folder / "other.zarr")
+    with pytest.raises(ShapeError, match="for truth"):
+        run(folder, truth=folder / "other.zarr")
+
+
+def test_options__are_checked_before_anything_is_done(volume):
+    folder, arrays = volume
+    for options, error, match in (
+        ({"policy": "median"}, PolicyError, "cannot run in blocks"),
+        ({"policy": "mode"}, PolicyError, "policy must be one of"),
+        ({"on_error": "go on"}, SettingError, "on_error must be one of stop, skip"),
+        ({"progress": 3}, SettingError, "progress must be"),
+        ({"superpixels": arrays["sp"]}, SettingError, "superpixels must be the name of a volume"),
+        ({"thresholds": []}, SettingError, "thresholds must be"),
+        ({"chunks": (8, 8)}, SettingError, "for each of 3 axes"),
+        ({"out": "seg.h5"}, FileError, "zarr image"),
+        ({"out": "no/seg.zarr"}, FileError, "there is no folder"),
+    ):
+        with pytest.raises(error, match=match):
+            run(folder, **options)
+    assert not (folder / "seg-blocks").exists()
+
+
+def test_chunks_that_differ__and_channels_stored_one_by_one_are_read_all_the_same(volume):
+    folder, arrays = volume
+    image = np.stack([arrays["map"], 255 - arrays["map"]], axis=-1)
+    imio.write(folder / "two.ome.zarr", image, chunks=(16, 8, 40, 1), spacing=(2, 1, 1), scales=1)
+    run(folder, "a/seg.zarr")
+    with pytest.warns(GalaWarning, match="chunks of different shapes"):
+        segment_blockwise(
+            folder / "two.ome.zarr", folder / "seg.zarr", superpixels=folder / "sp.zarr", chunks=CHUNKS, workers=0
+        )
+    assert_array_equal(imio.read(folder / "seg.zarr"), imio.read(folder / "a/seg.zarr"))
+
+
+def test_dry_run__says_what_would_be_done_and_writes_nothing(volume):
+    folder, _ = volume
+    before = {fn: fn.stat().st_mtime_ns for fn in folder.rglob("*")}
+    plan = run(folder, dry_run=True, thresholds=[0.3, 0.5])
+    assert plan["tasks"] == {"region graph": 8, "agglomeration": 17, "segmentation": 16}
+    assert plan["blocks"] == 8
+    assert {fn: fn.stat().st_mtime_ns for fn in folder.rglob("*")} == before
+
+
+# ---------------------------------------------------------------------------------------------- what is made first
+
+
+@pytest.mark.parametrize("chunks", [(8, 16, 20), (16, 32, 13)])
+def test_superpixels__made_block_by_block_do_not_depend_on_blocks(volume, chunks):
+    folder, _ = volume
+    run(folder, "a/seg.zarr", superpixels=None, chunks=(16, 32, 40))
+    report = run(folder, superpixels=None, chunks=chunks)
+    whole = imio.read(folder / "a/seg-superpixels.zarr")
+    assert whole.dtype == np.uint64
+    assert_array_equal(imio.read(folder / "seg-superpixels.zarr"), whole)
+    assert_array_equal(imio.read(folder / "seg.zarr"), imio.read(folder / "a/seg.zarr"))
+    assert report["merges"] == len(np.unique(whole)) - 1
+
+
+def test_boundary_map__made_block_by_block_is_that_of_the_whole(volume):
+    folder, arrays = volume
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[4] = np.where(arrays["map"][4] > 127, 2, 1)
+    model = classify.PixelClassifier(classifier="naive bayes").fit(arrays["map"], labels)
+    model.save(folder / "pixels.npz")
+    expected = model.predict(arrays["map"])
+    report = run(folder, pixels=folder / "pixels.npz")
+    assert_array_equal(imio.read(folder / "seg-boundary.zarr"), expected)
+    assert report["stages"]["boundary"] == {"now": 8, "before": 0}
