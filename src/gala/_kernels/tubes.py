@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gala._kernels.hashing import fraction, mixed_place
-from gala._kernels.jit import inlined, kernel
+from gala._kernels.jit import inlined, kernel, pasted
 from gala._types import Array, Floats, Ints, Labels
 
 TILE = 8  # voxels along each side of what is drawn at once
@@ -15,18 +15,17 @@ _CELLS, _SURE, _GAPS, _GRAIN = 11, 12, 13, 14  # what random numbers are for
 
 
 @kernel
-def draw_tubes(origin: Ints, seed: int, side: float, length: int, n_rows: int, truth: Labels, boundary: Array) -> None:
+def draw_tubes(origin: Ints, seed: int, side: float, length: int, truth: Labels, boundary: Array) -> None:
     """Write the cells of a box, and a boundary map.
 
-    Space is cut by random points, one in each cube of a lattice, into what is nearest to each. Those of cubes that
-    follow each other along the planes, `length` of them, make one cell.
+    Space is cut by random points, one in the middle of each cube of a lattice, into what is nearest to each. Those of
+    cubes that follow each other along the planes, `length` of them, make one cell; some are in two pieces.
 
     Parameters
     ----------
     origin : int64 (3,), of the box in the volume, multiples of `TILE`
     side : sides of the cubes, in voxels
-    n_rows : cubes along a row of the volume and beyond, for the numbers of cells
-    truth : uint64 (M, N, P), cells from 1
+    truth : uint64 (M, N, P), cells: 20 bits each say which cube in rows, in columns and which along the planes
     boundary : uint8 (M, N, P), 255 in the middle of a membrane that is sure
     """
     points = np.empty((_MOST, 3))
@@ -36,7 +35,7 @@ def draw_tubes(origin: Ints, seed: int, side: float, length: int, n_rows: int, t
         for y in range(0, truth.shape[1], TILE):
             for x in range(0, truth.shape[2], TILE):
                 place = (origin[0] + z, origin[1] + y, origin[2] + x)
-                n = _near(place, seed, side, length, n_rows, points, cells)
+                n = _near(place, seed, side, length, points, cells)
                 for corner in range(8):
                     at = (
                         place[0] // TILE + corner // 4,
@@ -66,21 +65,19 @@ def _slow(seed: int, at: tuple[int, int, int]) -> float:
 
 
 @kernel
-def _near(
-    place: tuple[int, int, int], seed: int, side: float, length: int, n_rows: int, points: Floats, cells: Array
-) -> int:
+def _near(place: tuple[int, int, int], seed: int, side: float, length: int, points: Floats, cells: Array) -> int:
     """Write the points that can be the nearest of a voxel of a tile, or the second; return how many."""
     home = (int(place[0] // side), int(place[1] // side), int(place[2] // side))
     farthest = np.empty(_MOST)
     nearest = np.empty(_MOST)
     for near in range(_MOST):
         i, j, k = home[0] + near // 16 - 1, home[1] + near // 4 % 4 - 1, home[2] + near % 4 - 1
-        points[near, 0] = (i + fraction(mixed_place(seed, i, j, k))) * side
-        points[near, 1] = (j + fraction(mixed_place(seed + 1, i, j, k))) * side
-        points[near, 2] = (k + fraction(mixed_place(seed + 2, i, j, k))) * side
+        points[near, 0] = (i + 0.2 + 0.6 * fraction(mixed_place(seed, i, j, k))) * side
+        points[near, 1] = (j + 0.2 + 0.6 * fraction(mixed_place(seed + 1, i, j, k))) * side
+        points[near, 2] = (k + 0.2 + 0.6 * fraction(mixed_place(seed + 2, i, j, k))) * side
         shift = int(fraction(mixed_place(seed + _CELLS, 0, j, k)) * length)
-        column = np.uint64((j + 1) * n_rows + k + 1)
-        cells[near] = np.uint64(1) + (column << np.uint64(16)) + np.uint64((i + 1 + shift) // length)
+        along = (i + length + shift) // length
+        cells[near] = (np.uint64(j + 2) << np.uint64(40)) | (np.uint64(k + 2) << np.uint64(20)) | np.uint64(along)
         nearest[near], farthest[near] = 0.0, 0.0
         for axis in range(3):
             below, above = place[axis] - points[near, axis], points[near, axis] - (place[axis] + TILE - 1)
@@ -90,7 +87,7 @@ def _near(
     reach = np.inf
     for near in range(_MOST):
         reach = min(reach, farthest[near])
-    reach = (np.sqrt(reach) + 2 * _membrane + 2) ** 2
+    reach = (np.sqrt(reach) + 4 * _membrane) ** 2
     n = 0
     for near in range(_MOST):
         if nearest[near] <= reach:
@@ -110,39 +107,31 @@ def _draw_tile(
     truth: Labels,
     boundary: Array,
 ) -> None:
-    grid = np.empty((2, 2))
+    n_points = points.shape[0]
+    grid, across, distance = np.empty((2, 2)), np.empty(n_points), np.empty(n_points)
+    per = np.zeros((n_points, n_points))  # from a difference of squared distances to the distance of a membrane
+    for a in range(n_points):
+        for b in range(n_points):
+            if cells[a] != cells[b]:
+                apart = 0.0
+                for axis in range(3):
+                    apart += (points[a, axis] - points[b, axis]) ** 2
+                per[a, b] = 0.5 / np.sqrt(apart)
     for z in range(truth.shape[0]):
         for y in range(truth.shape[1]):
-            for kind in range(2):
-                for end in range(2):
-                    a, b, t, u = corners[kind, end], corners[kind, end + 4], z / TILE, y / TILE
-                    c, d = corners[kind, end + 2], corners[kind, end + 6]
-                    grid[kind, end] = (1 - u) * ((1 - t) * a + t * b) + u * ((1 - t) * c + t * d)
+            _mix(corners, z / TILE, y / TILE, grid)
+            for n in range(n_points):
+                across[n] = (place[0] + z - points[n, 0]) ** 2 + (place[1] + y - points[n, 1]) ** 2
             for x in range(truth.shape[2]):
                 first, own = np.inf, 0
-                for n in range(points.shape[0]):
-                    distance = (
-                        (place[0] + z - points[n, 0]) ** 2
-                        + (place[1] + y - points[n, 1]) ** 2
-                        + (place[2] + x - points[n, 2]) ** 2
-                    )
-                    if distance < first:
-                        first, own = distance, n
+                for n in range(n_points):
+                    distance[n] = across[n] + (place[2] + x - points[n, 2]) ** 2
+                    if distance[n] < first:
+                        first, own = distance[n], n
                 gap = np.inf  # to the nearest membrane
-                for n in range(points.shape[0]):
-                    if cells[n] == cells[own]:
-                        continue
-                    distance = (
-                        (place[0] + z - points[n, 0]) ** 2
-                        + (place[1] + y - points[n, 1]) ** 2
-                        + (place[2] + x - points[n, 2]) ** 2
-                    )
-                    apart = (
-                        (points[own, 0] - points[n, 0]) ** 2
-                        + (points[own, 1] - points[n, 1]) ** 2
-                        + (points[own, 2] - points[n, 2]) ** 2
-                    )
-                    gap = min(gap, 0.5 * (distance - first) / np.sqrt(apart))
+                for n in range(n_points):
+                    if per[own, n] > 0.0:
+                        gap = min(gap, (distance[n] - first) * per[own, n])
                 truth[z, y, x] = cells[own]
                 v = x / TILE
                 sure = 0.2 + 1.2 * ((1 - v) * grid[0, 0] + v * grid[0, 1])
@@ -155,3 +144,13 @@ def _draw_tile(
                 p = max(p, 0.5 * (texture - 0.6))
                 p += 0.15 * grain * (0.2 + p)
                 boundary[z, y, x] = np.uint8(255.0 * min(max(p, 0.0), 1.0) + 0.5)
+
+
+@pasted
+def _mix(corners: Floats, t: float, u: float, grid: Floats) -> None:
+    """Write what lies between the corners of a tile along two axes, at both ends of the third."""
+    for kind in range(2):
+        for end in range(2):
+            near = (1 - t) * corners[kind, end] + t * corners[kind, end + 4]
+            far = (1 - t) * corners[kind, end + 2] + t * corners[kind, end + 6]
+            grid[kind, end] = (1 - u) * near + u * far

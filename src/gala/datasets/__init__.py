@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "endless": ["SyntheticBox", "synthetic_box", "write_synthetic_zarr"],
         "em": ["ExampleVolume", "synthetic"],
         "example": ["make_folder", "read_example", "synthetic_pair", "write_example"],
     },
