@@ -224,6 +224,36 @@ def test_segment__wrong_affinities_get_a_sentence(volumes, arguments, code, word
 
 
 @pytest.mark.usefixtures("inside")
+def test_segment__in_blocks_is_what_it_is_in_memory():
+    given = ("map.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6)
+    good("segment", *given, "seg.h5")
+    found = json.loads(good("segment", *given, "blocks.zarr", "--chunks", 16, "--workers", 0, "--json", "-").stdout)
+    for threshold in (0.3, 0.6):
+        np.testing.assert_array_equal(imio.read(f"blocks-{threshold}.zarr"), imio.read(f"seg-{threshold}.h5"))
+    assert found["blocks"] == 9
+    assert [cut["threshold"] for cut in found["cuts"]] == [0.3, 0.6]
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--chunks", "16,x"), 2, "positive numbers"),
+        (("--chunks", "16.5"), 1, "whole numbers of voxels"),
+        (("--workers", 0, "--threads", 2), 1, "--workers are processes"),
+        (("--workers", 0, "--tree", "t.npz"), 2, "not for work in blocks"),
+        (("--on-error", "skip"), 2, "are for work in blocks"),
+        (("--scheduler", "tcp://127.0.0.1:1"), 1, "127.0.0.1:1"),
+    ],
+)
+def test_segment__wrong_options_of_blocks_get_a_sentence(arguments, code, words):
+    result = run("segment", "map.h5", "blocks.zarr", "--superpixels", "sp.zarr", *arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.stderr
+    assert not Path("blocks.zarr").exists()
+
+
+@pytest.mark.usefixtures("inside")
 def test_config__gives_what_flags_give():
     Path("gala.toml").write_text(
         '[segment]\nimage = "map.h5"\nout = "b.h5"\nsuperpixels = "sp.zarr"\nthreshold = [0.3, 0.6]\n'

@@ -56,6 +56,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def lines(facts: Mapping[str, Any]) -> str:
+    """Return facts as lines of text."""
+    width = max(map(len, facts), default=0) + 1
+    return "\n".join(f"{key + ':':<{width}} {_cell(value)}".rstrip() for key, value in facts.items())
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"

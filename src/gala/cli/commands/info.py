@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gala.cli import options
-from gala.cli.talk import tell
+from gala.cli.talk import lines, tell
 
 
 @click.command()
@@ -22,8 +22,4 @@ def command(files: tuple[str, ...], json_file: Path | None) -> None:
     from gala.cli.steps.info import describe
 
     found = [describe(name) for name in files]
-    tell({"files": found}, "\n\n".join(_text(facts) for facts in found), json_file)
-
-
-def _text(facts: dict[str, object]) -> str:
-    return "\n".join(f"{key + ':':<12} {value}" for key, value in facts.items())
+    tell({"files": found}, "\n\n".join(lines(facts) for facts in found), json_file)

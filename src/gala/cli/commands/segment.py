@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from gala.cli import options
-from gala.cli.talk import table, tell
+from gala.cli.talk import lines, table, tell
 
+_blocks = ("chunks", "workers", "scheduler")
+_only_blocks = ("truth", "memory_limit")
+_errors = "In blocks: whether a chunk that cannot be read ends the run (default), or is left out and reported."
 _policies = (
     "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
     "mutex, or gasp- and mean, sum, max, min or abs-max, with -cannot-link or not."
@@ -34,6 +37,14 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--policy", default="mean", metavar="POLICY", show_default=True, help=_policies)
 @click.option("--pixels", type=options.path, help="IMAGE is raw: make its boundary map with this model (or .onnx).")
 @click.option("--mask", metavar="VOLUME", help="Voxels that are 0 here belong to no segment.")
+@click.option("--truth", metavar="VOLUME", help="In blocks: what is right, to compare with; 0 does not count.")
+@click.option(
+    "--chunks", type=options.Lengths(), metavar="N,...", help="Work block by block, of so many voxels a side."
+)
+@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Work block by block, in so many processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Work block by block, on this dask cluster: tcp://host:8786.")
+@click.option("--memory-limit", metavar="SIZE", help="Of each of the --workers: 2GB.")
+@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help=_errors)
 @options.thresholds("Where to stop merging; give it again for more. Default: that of the model, or 0.5.")
 @click.option("--tree", type=options.path, help="Where the merge tree is kept. Default: OUT with -tree.npz.")
 @options.spacing()
@@ -52,6 +63,7 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     gala segment map.zarr seg.zarr --superpixels sp.zarr --policy learned:model.npz -t 0.3 -t 0.5
     gala segment planes/ seg.tif --pixels pixels.npz --policy quantile:0.75 -t 0.4
     gala segment --affinities a.zarr --offsets "-1,0,0 0,-1,0 0,0,-1" seg.zarr --policy gasp-mean
+    gala segment map.zarr seg.zarr --chunks 256 --workers 4     # larger than memory; the same command goes on if killed
     """
     affinities, offsets = settings.pop("affinities"), settings.pop("offsets")
     polarity, convention = settings.pop("polarity"), settings.pop("convention")
@@ -64,8 +76,28 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     for name in ("image", "out"):
         if settings[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'.")
+    in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks, "on_error")}
+    if any(in_blocks[name] is not None for name in _blocks):
+        _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
+        return
+    if any(in_blocks[name] is not None for name in _only_blocks) or in_blocks["on_error"] == "skip":
+        raise click.UsageError("--truth, --memory-limit and --on-error are for work in blocks; give --workers too.")
     from gala.cli.steps.segment import Affinities, Request, segment
 
     given = None if offsets is None else Affinities(offsets, polarity, convention)
     found = segment(Request(affinities=given, **settings), dry_run=dry_run)
     tell(found, table(found.get("cuts", [found])), json_file)
+
+
+def _in_blocks(
+    settings: dict[str, Any], blocks: dict[str, Any], affinities: str | None, dry_run: bool, json_file: Path | None
+) -> None:
+    """Segment block by block."""
+    if affinities is not None or settings.pop("tree") is not None:
+        raise click.UsageError("--affinities and --tree are not for work in blocks.")
+    from gala.cli.steps.blocks import segment_in_blocks
+
+    found = segment_in_blocks(**settings, **blocks, dry_run=dry_run)
+    text = lines({name: value for name, value in found.items() if name not in ("cuts", "stages") and value})
+    cuts = [table([dict(sorted(cut.items(), reverse=True)) for cut in found["cuts"]])] if "cuts" in found else []
+    tell(found, "\n\n".join([text, *cuts]), json_file)
