@@ -32,7 +32,7 @@ from gala.pipeline.training import Training, best_threshold
 
 pytestmark = pytest.mark.compiled  # volumes are too large for plain Python
 few = settings(deadline=None, max_examples=15)
-bayes = Recipe(default.basic(), "naive bayes")
+bayes = Recipe(default.basic(), "naive bayes", n_copies=0, n_epochs=2, decision="probability")
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,10 @@ def rows():
     ("options", "message"),
     [
         ({"sample_weight": "rand"}, "sample_weight must be one of none, vi; got 'rand'"),
-        ({"decision": "coin"}, "decision must be one of probability, expected-vi; got 'coin'"),
+        ({"decision": "coin"}, "decision must be one of mean-log-odds, probability, expected-vi; got 'coin'"),
         ({"rescore": "none"}, "rescore must be one of shared, all"),
         ({"n_epochs": 0}, "n_epochs must be a whole number, 1 or more; got 0"),
+        ({"n_copies": -1}, "n_copies must be a whole number, 0 or more; got -1"),
         ({"n_epochs": 1.5}, "n_epochs must be a whole number, 1 or more; got 1.5"),
         ({"learning_mode": "lax"}, "learning_mode must be one of strict, loose, permissive"),
     ],
@@ -116,6 +117,16 @@ def test_fit__of_two_volumes_learns_from_the_examples_of_both(volume, scene):
     assert counts == [*alone, sum(alone)]
 
 
+def test_fit__learns_from_copies_too(volume, scene):
+    n = len(scene.graph.edges)
+    copied = replace(bayes, n_epochs=1, n_copies=2)
+    first, again, other = (copied.fit([scene], [[volume.truth]], random_state=seed) for seed in (0, 0, 1))
+    assert first.provenance["n_examples"] == 3 * n
+    arrays = [model_to_arrays(each.classifier.model)["weights"] for each in (first, again, other)]
+    assert_array_equal(arrays[0], arrays[1])
+    assert not np.array_equal(arrays[0], arrays[2])
+
+
 def test_fit__says_when_an_epoch_has_ended(volume, scene):
     told = []
     replace(bayes, n_epochs=3).fit([scene], [[volume.truth]], on_epoch=told.append)
@@ -130,7 +141,7 @@ def test_fit__leaves_the_graph_as_it_is(volume, scene):
 
 @pytest.mark.parametrize("classifier", ["naive bayes", "logistic regression"])
 def test_fit__by_vi_weights_examples_by_what_a_mistake_costs(volume, scene, classifier):
-    recipe = Recipe(default.basic(), classifier, n_epochs=1, sample_weight="vi")
+    recipe = replace(bayes, classifier=classifier, n_epochs=1, sample_weight="vi")
     features = default.basic()
     data = Rag(volume.superpixels, volume.p1, feature_manager=features).learn_flat(volume.truth, features)
     weight = data.w[:, 0] / data.w[:, 0].mean()
@@ -159,7 +170,7 @@ def test_learned__agglomerates_by_each_decision(volume, scene, decision):
     tree = agglomerate(scene.graph, learned.policy)
     assert tree.n_merges == scene.graph.n_regions - 1
     low, high = tree.priority.min(), tree.priority.max()
-    assert (low >= 0) == (decision == "probability")
+    assert (low >= 0) == (decision != "expected-vi")
     assert high <= 1
 
 

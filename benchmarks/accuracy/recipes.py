@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
 from gala.engine.agglomerate import agglomerate
-from gala.engine.policy import boundary_mean, boundary_median, boundary_quantile
+from gala.engine.policy import boundary_mean, boundary_quantile
 from gala.evaluate import curve
 from gala.features import (
     axes,
@@ -65,13 +65,7 @@ class Rule:
 
     def _tree(self, volume, maps, spacing):
         image = getattr(volume, maps)
-        image = image[..., :1] if maps == "p4" else image
-        if self.policy is boundary_median:  # it reads voxels
-            from gala.agglo import Rag
-
-            g = Rag(volume.superpixels, image, boundary_median)
-            g.agglomerate(np.inf)
-            return g.tree
+        image = np.ascontiguousarray(image[..., 0]) if maps == "p4" else image
         return agglomerate(build_graph(volume.superpixels, image, self.policy.needs, spacing=spacing), self.policy)
 
 
@@ -135,7 +129,7 @@ RECIPES = {
         Recipe(n_copies=0, n_epochs=2, decision="expected-vi", threshold=0.0),
     ),
     "mean": Rule(boundary_mean),
-    "median": Rule(boundary_median),
+    "median": Rule(boundary_quantile(0.5)),
     "quantile 0.25": Rule(boundary_quantile(0.25)),
     "quantile 0.75": Rule(boundary_quantile(0.75)),
     # Features compared by the historic way of learning.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from recipes import RECIPES
+from recipes import RECIPES, Rule
 from scipy import stats
 from volumes import GROUPS, KINDS, pairs_of, read_pair
 
@@ -59,7 +59,8 @@ def judge(recipe, pair, maps, seed, folder):
 
 def kept(recipe, pair, maps, seed, folder, cache, version):
     """Return what `judge` returns, from the cache if it is there."""
-    key = json.dumps([recipe, repr(RECIPES[recipe]), pair, maps, seed, version])
+    draws = 0 if isinstance(RECIPES[recipe], Rule) else seed
+    key = json.dumps([recipe, repr(RECIPES[recipe]), pair, maps, draws, version])
     file = Path(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.json")
     if not file.exists():
         file.write_text(json.dumps(judge(recipe, pair, maps, seed, folder)))

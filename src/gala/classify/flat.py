@@ -239,7 +239,7 @@ def _lay_boosted(estimator: Any) -> Model | None:
     # The exponential loss sums halves of log-odds; to double each is exact.
     rate = estimator.learning_rate * (2 if estimator.loss == "exponential" else 1)
     trees = [each.tree_ for each in estimator.estimators_[:, 0]]
-    flat = [_tree(tree, rate * tree.value[:, 0, 0]) for tree in trees]
+    flat = [_with_means(_tree(tree, rate * tree.value[:, 0, 0]), tree.n_node_samples) for tree in trees]
     return _model(BOOSTED, estimator, rounded=True, baseline=baseline, trees=flat)
 
 
@@ -253,7 +253,7 @@ def _lay_histogram_boosted(estimator: Any) -> Model | None:
         left = np.where(nodes["is_leaf"], -1, nodes["left"].astype(np.int64))
         missing_go_left = nodes["missing_go_to_left"].astype(bool)
         where = (left, nodes["right"], nodes["feature_idx"], nodes["num_threshold"], missing_go_left)
-        flat.append(_Tree(*where, value=nodes["value"]))
+        flat.append(_with_means(_Tree(*where, value=nodes["value"]), nodes["count"]))
     return _model(BOOSTED, estimator, baseline=estimator._baseline_prediction.item(), trees=flat)
 
 
@@ -304,6 +304,15 @@ class _Tree(NamedTuple):
 def _tree(tree: Any, value: Floats) -> _Tree:
     missing_go_left = tree.missing_go_to_left.astype(bool)
     return _Tree(tree.children_left, tree.children_right, tree.feature, tree.threshold, missing_go_left, value)
+
+
+def _with_means(tree: _Tree, counts: Array) -> _Tree:
+    """Return a tree whose inner nodes hold the mean of their leaves, over examples of training, for explanations."""
+    value = tree.value.astype(np.float64)
+    for node in np.flatnonzero(tree.left >= 0)[::-1]:  # children come after their parents
+        children = [tree.left[node], tree.right[node]]
+        value[node] = np.average(value[children], weights=counts[children])
+    return tree._replace(value=value)
 
 
 def _model(

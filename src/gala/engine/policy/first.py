@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from gala._kernels.jit import row_kernel
-from gala._types import Classifier, Floats
+from gala._types import ArrayLike, Classifier, Floats
 from gala.engine.policy.base import Compiled
 from gala.engine.policy.learned import ClassifierPolicy
 from gala.engine.policy.rows import RowPolicy
@@ -38,7 +38,7 @@ class MeanLogOdds(RowPolicy):
     """The probability that a merge is wrong, from the mean of what a classifier says of the contacts it is made of."""
 
     def __init__(self, feature_map: Null, classifier: Classifier) -> None:
-        super().__init__("mean_log_odds", _write_mean_log_odds, feature_map, COLUMNS, numbers=_weight_of_doubt)
+        super().__init__("mean_log_odds", _write_mean_log_odds, feature_map, COLUMNS, numbers=_numbers)
         self.scorer = ClassifierPolicy(feature_map, classifier)
 
     def prepared(self, graph: RegionGraph, *, n_threads: int | None = None) -> RegionGraph:
@@ -109,7 +109,7 @@ def mean_log_odds(feature_map: Null, classifier: Classifier) -> MeanLogOdds:
     return MeanLogOdds(feature_map, classifier)
 
 
-def log_odds(probability: Floats) -> Floats:
+def log_odds(probability: ArrayLike) -> Floats:
     """Return the log-odds of probabilities, those that are surer than 0.995 being taken for that.
 
     Examples
@@ -122,7 +122,11 @@ def log_odds(probability: Floats) -> Floats:
     return found
 
 
-def _weight_of_doubt(graph: RegionGraph) -> tuple[float]:
-    # Of the graph that the policy was given, since merges change only the state.
+def weight_of_doubt(graph: RegionGraph) -> float:
+    """Return the weight of not knowing, from the weights of the contacts of a graph before merges."""
     weights = graph.contact_cache[:, graph.contact_spec.names.index(COLUMNS[0])]
-    return (_doubt * float(weights.mean()) if len(weights) else 1.0,)
+    return _doubt * float(weights.mean()) if len(weights) else 1.0
+
+
+def _numbers(graph: RegionGraph) -> tuple[float]:
+    return (weight_of_doubt(graph),)
