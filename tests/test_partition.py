@@ -342,6 +342,15 @@ def test_multicut__out_of_time_returns_the_best_so_far_and_says_so():
     assert parts.multicut(graph, [1.0, 1.0], time_limit=60).finished
 
 
+@random_values
+def test_partition__takes_lifted_edges_that_are_none():
+    labels = np.array([[1, 1, 2], [3, 3, 2]])
+    affinities = np.full((2, *labels.shape), 0.75)
+    graph, lifted = build_affinity_graph(labels, affinities, boundary_mean.needs, offsets=[[0, 1], [1, 0]])
+    for method in ("multicut", "mutex"):
+        assert parts.partition(graph, method, lifted=lifted).labels.tolist() == [1, 1, 1]
+
+
 def test_multicut__without_contacts_leaves_regions_alone():
     found = parts.multicut(graph_of(2, []), [])
     assert (found.labels.tolist(), found.energy, found.finished) == ([5, 8], 0.0, True)
