@@ -354,3 +354,17 @@ def test_predict__real_boundaries_are_found_from_grey_values():
     known = expected > 0
     assert average_precision_score(expected[known] == 2, found[known]) > 0.6
     assert not morpho.polarity(found, real.read("test-gt")).is_inverted
+
+
+def test_predict__shows_a_bar_when_asked(capsys):
+    painted = np.zeros((40, 40), int)
+    painted[5, 5:9], painted[20, 5:9] = 1, 2
+    image = np.zeros((40, 40), np.uint8)
+    image[20] = 200
+    pixels = PixelClassifier("naive bayes", scales=(1,)).fit(image, painted)
+    plain = pixels.predict(image, block_shape=20)
+    assert capsys.readouterr().err == ""
+    np.testing.assert_array_equal(pixels.predict(image, block_shape=20, progress="bar"), plain)
+    assert "predicting: 100%" in capsys.readouterr().err
+    with pytest.raises(SettingError, match='progress must be "bar"'):
+        pixels.predict(image, progress="dots")

@@ -109,6 +109,7 @@ class OnnxModel:
         ndim: int | None = None,
         n_threads: int | None = None,
         out: Target | None = None,
+        progress: Literal["bar"] | None = None,
     ) -> Any:
         """Return what the network makes of an image, channels last.
 
@@ -124,6 +125,8 @@ class OnnxModel:
             By default the environment variable GALA_NUM_THREADS, or all cores.
         out : array or dataset of float, shape (M, ..., P, K), optional
             Where to write, tile by tile. By default a new array.
+        progress : "bar", optional
+            Shows how many tiles are done.
 
         Returns
         -------
@@ -157,7 +160,7 @@ class OnnxModel:
             core = piece.tile.core
             target[core] = values if piece.weights is None else target[core] + values
 
-        run_over_tiles(compute, pieces, write, n_threads=n_threads)
+        run_over_tiles(compute, pieces, write, n_threads=n_threads, progress=progress)
         return target
 
     def _checked_tile(self, sides: list[int | None], asked: int | Sequence[int] | None) -> tuple[int, ...]:

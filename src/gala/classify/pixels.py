@@ -164,6 +164,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         block_shape: int | Sequence[int] | None = None,
         n_threads: int | None = None,
         out: Target | None = None,
+        progress: Literal["bar"] | None = None,
     ) -> Any:
         """Return the boundary map of an image: how likely each voxel is boundary.
 
@@ -177,6 +178,8 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             By default the environment variable GALA_NUM_THREADS, or all cores.
         out : array or dataset, shape (M, ..., P), optional
             Where to write, block by block. By default a new array.
+        progress : "bar", optional
+            Shows how many tiles are done.
 
         Returns
         -------
@@ -194,7 +197,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         """
         self._check_fitted()
         column = int(np.searchsorted(self.classes_, self.boundary))
-        return self._predict(image, block_shape, n_threads, out, lambda found: found[..., column])
+        return self._predict(image, block_shape, n_threads, out, progress, lambda found: found[..., column])
 
     def predict_proba(
         self,
@@ -203,6 +206,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         block_shape: int | Sequence[int] | None = None,
         n_threads: int | None = None,
         out: Target | None = None,
+        progress: Literal["bar"] | None = None,
     ) -> Any:
         """Return the maps of all classes, in the order of ``classes_``.
 
@@ -212,6 +216,8 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             As for `predict`.
         out : array or dataset, shape (M, ..., P, K), optional
             Where to write, block by block. By default a new array.
+        progress : "bar", optional
+            As for `predict`.
 
         Returns
         -------
@@ -224,7 +230,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             As from `predict`.
         """
         self._check_fitted()
-        return self._predict(image, block_shape, n_threads, out, lambda found: found, (len(self.classes_),))
+        return self._predict(image, block_shape, n_threads, out, progress, lambda found: found, (len(self.classes_),))
 
     def save(self, fn: FileName) -> None:
         """Write what was learned to a file that `load` reads without pickle.
@@ -331,6 +337,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         block_shape: int | Sequence[int] | None,
         n_threads: int | None,
         out: Target | None,
+        progress: str | None,
         choose: Callable[[Floats], Array],
         classes: tuple[int, ...] = (),
     ) -> Any:
@@ -356,7 +363,7 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         def write(tile: Tile, values: Array) -> None:
             target[tile.core] = values
 
-        run_over_tiles(compute, pieces, write, n_threads=n_threads)
+        run_over_tiles(compute, pieces, write, n_threads=n_threads, progress=progress)
         return target
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from gala._kernels.threads import map_over_threads, resolve_n_threads
 from gala._types import Array
@@ -157,13 +158,18 @@ def check_tile_shape(tile_shape: int | Sequence[int], ndim: int, name: str, *, l
 
 def run_over_tiles(
     compute: Callable[[Piece], Array],
-    pieces: Iterable[Piece],
+    pieces: Sequence[Piece],
     write: Callable[[Piece, Array], None],
     *,
     n_threads: int | None = None,
+    progress: str | None = None,
 ) -> None:
     """Compute each tile on several threads; write them in order, with no more results at once than threads."""
+    if progress not in (None, "bar"):
+        raise SettingError(f'progress must be "bar" or None; got {progress!r}.')
     waiting = iter(pieces)
-    while batch := list(itertools.islice(waiting, resolve_n_threads(n_threads))):
-        for piece, values in zip(batch, map_over_threads(compute, batch, n_threads=n_threads), strict=True):
-            write(piece, values)
+    with tqdm(total=len(pieces), desc="predicting", unit="tile", disable=progress is None) as bar:
+        while batch := list(itertools.islice(waiting, resolve_n_threads(n_threads))):
+            for piece, values in zip(batch, map_over_threads(compute, batch, n_threads=n_threads), strict=True):
+                write(piece, values)
+                bar.update()

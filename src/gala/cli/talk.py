@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,11 @@ def tell(results: Mapping[str, Any], text: str, json_file: Path | None) -> None:
         with replacing(json_file) as new:
             new.write_text(_as_json(results) + "\n", encoding="utf-8")
         say(f"Wrote {json_file}.")
+
+
+def bar_on_terminal() -> str | None:
+    """Return "bar" if somebody can see one."""
+    return "bar" if sys.stderr.isatty() else None
 
 
 @contextmanager

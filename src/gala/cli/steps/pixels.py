@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from gala import classify, imio, morpho
 from gala._types import Array
 from gala.cli.steps.volumes import Lengths, check_outputs, check_same_voxels, common_spacing, read_labels
-from gala.cli.talk import step
+from gala.cli.talk import bar_on_terminal, step
 from gala.errors import SettingError
 
 
 class Predictor(Protocol):
     """What makes a boundary map of an image."""
 
-    def predict(self, image: Any, *, n_threads: int | None = None) -> Array:
+    def predict(self, image: Any, *, n_threads: int | None = None, progress: Any = None) -> Array:
         """Return the map, channels last."""
 
 
@@ -74,7 +74,7 @@ def predict(
         if dry_run:
             return plan
         with step("Predicting", volume.size):
-            found = predictor.predict(volume, n_threads=n_threads)
+            found = predictor.predict(volume, n_threads=n_threads, progress=bar_on_terminal())
     origin = imio.provenance({"command": "pixels predict"}, [image, model])
     with step(f"Writing {out}", found.size):
         imio.write(out, found, spacing=lengths, provenance=origin)

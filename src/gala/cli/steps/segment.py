@@ -22,7 +22,7 @@ from gala.cli.steps.volumes import (
     read_labels,
     read_maybe,
 )
-from gala.cli.talk import step
+from gala.cli.talk import bar_on_terminal, step
 from gala.engine.partition import METHODS, partition
 from gala.errors import ShapeError
 from gala.graph.affinities import as_affinities, as_priority
@@ -199,7 +199,7 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     origin = imio.provenance(parameters, [*inputs, *models])
     if predictor is not None:
         with step("Making the boundary map", boundary.size):
-            boundary = predictor.predict(boundary)
+            boundary = predictor.predict(boundary, n_threads=request.n_threads, progress=bar_on_terminal())
     if made is not None:
         with step(f"Making superpixels and writing {made}", boundary.size):
             labels = way.make_superpixels(boundary, mask=keep)

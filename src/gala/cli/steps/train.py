@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gala import imio
 from gala.cli.steps.volumes import Lengths, check_outputs, check_same_voxels, common_spacing, read_labels
-from gala.cli.talk import step
+from gala.cli.talk import bar_on_terminal, step
 from gala.errors import SettingError
 from gala.pipeline import Segmenter
 
@@ -39,7 +38,7 @@ def run(
     segmenter = Segmenter(
         threshold=_threshold(threshold),
         spacing=lengths,
-        progress="bar" if sys.stderr.isatty() else None,
+        progress=bar_on_terminal(),
         random_state=random_state,
         n_threads=n_threads,
     )
