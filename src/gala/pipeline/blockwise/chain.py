@@ -55,15 +55,20 @@ class Chain:
         lost |= {name for known in graphs for name, each in known.items() if each["lost"]}
         places = [tuple(int(i) for i in name.split("-")) for name in lost]
         report = {
-            "tree": str(job.tree),
-            "superpixels": plan.superpixels.path,
+            "tree": job.tree.name,
+            "superpixels": Path(plan.superpixels.path).name,
             "blocks": len(list(job.grid.places())),
             "merges": tree["merges"],
             "cuts": cuts,
             "skipped": [f"block {named(place)}, voxels {describe(job.grid.box(place))}" for place in sorted(places)],
         }
-        write_json(plan.work / "report.json", report)
-        return report | {"stages": {name: {"now": now, "before": old} for name, (now, old) in self.crew.done.items()}}
+        write_json(plan.work / "report.json", report)  # which is the same wherever the folder is
+        return report | {
+            "tree": str(job.tree),
+            "superpixels": plan.superpixels.path,
+            "cuts": [cut | {"file": str(job.out.with_name(cut["file"]))} for cut in cuts],
+            "stages": {name: {"now": now, "before": old} for name, (now, old) in self.crew.done.items()},
+        }
 
     def _units(
         self, what: str, make: Callable[[Place], tuple[str, tuple[Any, ...]]], file: Callable[[Place], Path | None]
@@ -247,7 +252,7 @@ class Chain:
         self.crew.run(Stage(stage, volumes.relabel_block, units, "segmentation"))
         for level in range(1, len(about["factors"])):
             self.crew.run(self._scale_stage(stage, folder, level, about["factors"], key))
-        found: dict[str, Any] = {"threshold": output.threshold, "file": str(folder)}
+        found: dict[str, Any] = {"threshold": output.threshold, "file": folder.name}
         truth = self.job.given.get("truth")
         return found if truth is None else found | {"split_vi": self._compare(plan, truth, folder, key)}
 

@@ -67,6 +67,7 @@ class Input:
                 f"{name} must be the name of a volume, which workers can open; got a {type(volume).__name__}. Write "
                 "arrays with gala.imio.write first; Segmenter.predict takes dask arrays."
             )
+        _opened.cache_clear()  # what is there may have another shape than when it was last opened
         there = opened(str(path))
         return cls(name, str(path), there.shape, str(there.dtype), there.chunks, may_lack)
 
@@ -84,7 +85,13 @@ class Input:
             If some of them cannot be read.
         """
         whole = (slice(None),) * (len(self.shape) - len(box))
-        return np.asarray(opened(self.path)[(*box, *whole)])
+        return np.asarray(self._volume()[(*box, *whole)])
+
+    def _volume(self) -> Volume:
+        volume = opened(self.path)
+        if volume.shape != self.shape:  # a worker that has seen another run
+            _opened.cache_clear()
+        return opened(self.path)
 
     def read_most(self, box: Box) -> tuple[Array, Bools | None]:
         """Return the values in a box, 0 in chunks that cannot be read, and where these are; None if nowhere."""
@@ -121,7 +128,7 @@ class Input:
 
     def states(self, box: Box) -> list[tuple[int, int] | None]:
         """Return size and time of each file that holds some of a box; None if it is not there."""
-        files = opened(self.path).files(box)
+        files = self._volume().files(box)
         if files is None:
             return _states_of_all(self.file)
         return [_state(file) for file in files]

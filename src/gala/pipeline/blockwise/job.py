@@ -142,6 +142,8 @@ class Job:
             self._check_polarity()
 
     def _check_written(self) -> None:
+        if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
+            raise SettingError(f"thresholds must be one number or more, no two the same; got {self.thresholds}.")
         for written in self.written.values():
             place = written.resolve()
             for volume in self.given.values():
@@ -149,8 +151,6 @@ class Job:
                     raise FileError(f"{written} would be written over {volume.path}, which is read; give another name.")
             if not place.parent.is_dir():
                 raise FileError(f"{written} cannot be written: there is no folder {place.parent}; make it first.")
-        if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
-            raise SettingError(f"thresholds must be one number or more, no two the same; got {self.thresholds}.")
 
     def _check_polarity(self) -> None:
         half = _SEEN_SIDE // 2
