@@ -12,10 +12,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gala._kernels.jit import gather_kernel as gather_kernel, row_kernel as row_kernel  # "x as x": found here
 from gala._types import Floats, Labels
 from gala.errors import FeatureError
-from gala.features.declared import Declared as Declared  # "x as x": this is where it is found
+from gala.features.declared import Declared as Declared
 from gala.features.protocol import FeatureGraph as FeatureGraph, Json as Json, Null as Null, Pair as Pair
+from gala.graph.caches import CacheSpec as CacheSpec, Join as Join, Layout as Layout
 
 Caches: TypeAlias = list[Any]
 

@@ -68,7 +68,8 @@ def superpixels(
         Size of a voxel along each axis: lengths are the same along all axes in space, not in voxels.
     unit : str
         What lengths and sizes count: a ``"voxel"`` (a length of 1 is the shortest side of a voxel) or the
-        ``"physical"`` unit of `spacing`, such as nm, and nm³ for `min_size`.
+        ``"physical"`` unit of `spacing`, such as nm, and nm³ for `min_size`, or nm² if
+        planes are apart.
     planes : str
         Flood all planes ``"together"``, or each along the first axis on its own, ``"apart"``: for sections that are
         thick or not aligned. No label is then in two planes.

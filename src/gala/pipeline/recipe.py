@@ -6,6 +6,7 @@ A `Recipe` says what is learned, by what, from which examples, and how merges ar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -241,10 +242,11 @@ class Recipe:
         data = TrainingSet(*unique_learning_data_elements([list(examples) for examples in seen]))
         classifier = get_classifier(self.classifier, random_state=int(random.integers(2**31)))
         labels = self._schedule().labels_of(data)
-        if self.sample_weight == "vi":
-            _fit_weighted(classifier, data.X, labels, data.w[:, 0] / data.w[:, 0].mean())
-        else:
-            classifier.fit(data.X, labels)
+        with warnings.catch_warnings():  # forests lose the filters at times, as each of their threads resets them
+            if self.sample_weight == "vi":
+                _fit_weighted(classifier, data.X, labels, data.w[:, 0] / data.w[:, 0].mean())
+            else:
+                classifier.fit(data.X, labels)
         flat = lay_flat(classifier)
         return classifier if flat is None else FlatClassifier(flat)
 

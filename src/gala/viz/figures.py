@@ -79,7 +79,7 @@ def draw_segmentations(
     return _laid_out(panels)
 
 
-def save_figure(figure: Figure, fn: FileName) -> None:
+def save_figure(figure: Figure, fn: FileName) -> Figure:
     """Write a figure to a file, which is only replaced once the new one is complete.
 
     Parameters
@@ -89,6 +89,11 @@ def save_figure(figure: Figure, fn: FileName) -> None:
     fn : str or path
         The file; its extension says the format.
 
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        The same, so that a notebook shows what is written.
+
     Raises
     ------
     FileError
@@ -96,6 +101,7 @@ def save_figure(figure: Figure, fn: FileName) -> None:
     """
     with replacing(fn) as new:
         figure.savefig(new, dpi=PANEL_PIXELS / _panel_inches)
+    return figure
 
 
 def _laid_out(panels: Mapping[str, Array]) -> Figure:

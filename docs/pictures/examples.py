@@ -1,0 +1,19 @@
+"""Draw docs/pictures/example-*.png: run each story of examples, and keep its main picture, small."""
+
+import os
+import runpy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+here = Path(__file__).parent.resolve()
+for story in sorted((here.parents[1] / "examples").glob("plot_*.py")):
+    name = story.stem.split("_", 2)[2]
+    with TemporaryDirectory() as folder:
+        os.chdir(folder)
+        runpy.run_path(str(story))
+        picture = Image.open(f"{name}.png").convert("RGB")
+        os.chdir(here)
+    picture.thumbnail((450, 450))
+    picture.quantize(256).save(f"example-{name}.png", optimize=True)
