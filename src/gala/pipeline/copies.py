@@ -7,8 +7,9 @@ learned from it alone expects that everywhere.
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
-from gala._types import Array
+from gala._types import Array, Bools
 from gala.datasets.noise import smooth_noise
 
 _most_alike = 0.4  # spread of the log of the factor on log-odds
@@ -17,7 +18,7 @@ _scale = 15  # voxels over which that varies
 _surest = 0.99
 
 
-def less_sure(image: Array, random: np.random.Generator) -> Array:
+def less_sure(image: Array, random: np.random.Generator, *, mask: Bools | None = None) -> Array:
     """Return a copy of a map with log-odds nearer to 0 by a factor, and drifting from place to place.
 
     Parameters
@@ -26,6 +27,8 @@ def less_sure(image: Array, random: np.random.Generator) -> Array:
         Probabilities; if some are beyond 0 and 1, the range is stretched to hold them.
     random : numpy.random.Generator
         Draws one factor, and a smooth field for each channel.
+    mask : array of bool, shape (M, ..., P), optional
+        Voxels that are False have no influence; they may be NaN.
 
     Returns
     -------
@@ -36,11 +39,14 @@ def less_sure(image: Array, random: np.random.Generator) -> Array:
     >>> less_sure(np.full((4, 4, 1), 0.5), np.random.default_rng(0)).shape
     (4, 4, 1)
     """
-    low, high = min(0.0, float(np.nanmin(image))), max(1.0, float(np.nanmax(image)))
+    known = image if mask is None else image[mask]
+    box = ... if mask is None else ndimage.find_objects(mask.astype(np.uint8))[0]
+    low, high = min(0.0, float(known.min())), max(1.0, float(known.max()))
     factor = np.float32(np.exp(-_most_alike * abs(random.standard_normal())))
-    copy = np.empty(image.shape, dtype=np.float32)
+    copy = image.astype(np.float32)
     for channel in range(image.shape[-1]):
-        p = np.clip((image[..., channel].astype(np.float32) - low) / (high - low), 1 - _surest, _surest)
-        p = factor * np.log(p / (1 - p)) + _drift * smooth_noise(random, image.shape[:-1], _scale)
-        copy[..., channel] = low + (high - low) / (1 + np.exp(-p))
+        part = copy[box][..., channel]  # a view
+        p = np.clip((part - low) / (high - low), 1 - _surest, _surest)
+        p = factor * np.log(p / (1 - p)) + _drift * smooth_noise(random, part.shape, _scale)
+        part[...] = low + (high - low) / (1 + np.exp(-p))
     return copy

@@ -227,7 +227,7 @@ class Recipe:
         """Yield the features of all contacts in each copy of the volume of `g`."""
         volume = g._need_volume()
         for _ in range(self.n_copies):
-            copy = volume._replace(image=less_sure(volume.image, random))
+            copy = volume._replace(image=less_sure(volume.image, random, mask=volume.mask))
             graph = build_from_volume(copy, list(features.leaves()), n_threads=g.n_threads)
             yield RunningGraph(graph, random_priority).describe(features, np.arange(len(graph.edges)))
 
