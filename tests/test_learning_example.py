@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from real import read
 
 from gala import Segmenter
 from gala.evaluate import vi
+from real import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
