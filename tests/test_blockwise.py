@@ -172,8 +172,8 @@ def test_graph__arrays_must_fit():
         build_graph_blockwise(labels, np.zeros((4, 5)))
     with pytest.raises(ShapeError, match="mask must have the shape of labels"):
         build_graph_blockwise(labels, mask=np.zeros((4, 4, 1)))
-    with pytest.warns(GalaWarning, match="chunks of different shapes"):
-        build_graph_blockwise(da.from_array(labels, chunks=2), da.zeros((4, 4), chunks=4))
+    with pytest.warns(GalaWarning, match=r"blocks of \(2, 2\) cut through chunks of \(4, 4\) of image"):
+        build_graph_blockwise(da.from_array(labels, chunks=2), da.zeros((4, 4), chunks=4), block_shape=2)
 
 
 # ---------------------------------------------------------------------------------------------- relabelling
@@ -242,6 +242,7 @@ def copied(volume, tmp_path):
 
 
 @pytest.mark.compiled
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
 @pytest.mark.parametrize("policy", ["mean", "min", "max", "quantile:0.5"])
 @pytest.mark.parametrize("chunks", [(8, 16, 20), (16, 10, 40), (5, 32, 7), 64])
 def test_run__of_any_chunks_gives_the_tree_and_segmentation_of_the_whole(volume, tmp_path, policy, chunks):
@@ -319,3 +320,26 @@ def test_run__a_learned_policy_merges_the_whole_graph(volume, tmp_path):
     assert report["cuts"][0]["threshold"] == segmenter.threshold_
     in_blocks = run(folder, tmp_path / "other.zarr", policy=segmenter, agglomeration="blocks")
     assert in_blocks["merges"] > 0
+
+
+@pytest.mark.compiled
+def test_segmenter__of_dask_arrays_in_any_chunks_is_that_of_arrays(volume):
+    arrays = volume[1]
+    segmenter = Segmenter(classifier="naive bayes", features="basic", spacing=(2, 1, 1))
+    segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"])
+    mask = np.ones(arrays["sp"].shape, dtype=bool)
+    mask[:, :3] = False
+    expected = segmenter.predict(arrays["map"], arrays["sp"], mask=mask)
+    image, labels = da.from_array(arrays["map"], chunks=(8, 16, 20)), da.from_array(arrays["sp"], chunks=(5, 32, 40))
+    lazy = segmenter.predict(image, labels, mask=da.from_array(mask, chunks=(8, 16, 20)))
+    assert lazy.dtype == expected.dtype
+    assert_array_equal(computed(lazy), expected)
+    made = [computed(segmenter.predict(da.from_array(arrays["map"], chunks=n))) for n in ((8, 16, 20), (16, 32, 40))]
+    assert made[0].shape == mask.shape
+    assert_array_equal(*made)
+    with pytest.raises(ShapeError, match="what the segmenter learned from, 3 dimensions, 1 channel"):
+        segmenter.predict(da.zeros((4, 4, 4, 2)))
+    with pytest.raises(ShapeError, match="superpixels must have the shape of the image"):
+        segmenter.predict(image, labels[:4])
+    with pytest.raises(SettingError, match="arrays in memory"):
+        segmenter.predict(image, labels, extra={"raw": arrays["map"]})

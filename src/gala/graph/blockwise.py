@@ -72,7 +72,7 @@ def build_graph_blockwise(
     Warns
     -----
     GalaWarning
-        If labels and images are stored in different chunks, some of which are then read several times.
+        If blocks cut through chunks of labels or images, which are then read several times.
 
     Notes
     -----
@@ -92,9 +92,9 @@ def build_graph_blockwise(
     shape = tuple(lazy["labels"].shape)
     _check_shapes(lazy, shape)
     grid = Grid.of(shape, block_shape, chunks_of(lazy["labels"]))
-    warn_of_chunks(lazy, len(shape))
+    warn_of_chunks(lazy, grid)
     settings = {"connectivity": connectivity, "spacing": spacing, "background": background, "channels": channels}
-    whole = {name: delayed(array) if not hasattr(array, "dask") else array for name, array in lazy.items()}
+    whole = {name: array if is_dask(array) else delayed(array) for name, array in lazy.items()}
     graph_of_block = delayed(_graph_of_block, pure=False)
     graphs = {}
     for place in grid.places():
@@ -162,7 +162,7 @@ def relabel_blockwise(
         side % chunk and side < n for side, chunk, n in zip(grid.block_shape, chunks or (1,), shape, strict=False)
     ):
         raise SettingError(f"blocks must be whole chunks of out, {chunks}; got blocks of {grid.block_shape}.")
-    whole = {name: dask.delayed(a) if not hasattr(a, "dask") else a for name, a in lazy.items()}
+    whole = {name: a if is_dask(a) else dask.delayed(a) for name, a in lazy.items()}
     table = dask.delayed(_table)(keys, values)
     dtype = np.asarray(values).dtype if not hasattr(values, "dask") else np.dtype(lazy["labels"].dtype)
     found = np.empty(grid.n_along, dtype=object)
@@ -308,6 +308,18 @@ def dask_module(name: str) -> Any:
         raise SettingError("volumes in blocks need dask: pip install 'gala-segmentation[scale]'.") from error
 
 
+def is_dask(*arrays: Any) -> bool:
+    """Tell whether one of some arrays is one of dask.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> is_dask(np.zeros(2)), is_dask(None, da.zeros(2))
+    (False, True)
+    """
+    return any(hasattr(array, "dask") and hasattr(array, "chunks") for array in arrays)
+
+
 def lazy_array(array: Any) -> Any:
     """Return what can be read by boxes as it is, anything else as an array."""
     return array if all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")) else np.asarray(array)
@@ -319,14 +331,17 @@ def chunks_of(array: Any) -> tuple[int, ...] | None:
     return None if not chunks else tuple(int(np.max(side)) for side in chunks)
 
 
-def warn_of_chunks(arrays: Mapping[str, Any], ndim: int) -> None:
-    """Warn if arrays are stored in chunks of different shapes, channels aside."""
-    known = {name: chunks[:ndim] for name, array in arrays.items() if (chunks := chunks_of(array)) is not None}
-    if len(set(known.values())) > 1:
-        listed = ", ".join(f"{chunks} in {name}" for name, chunks in known.items())
+def warn_of_chunks(arrays: Mapping[str, Any], grid: Grid) -> None:
+    """Warn if blocks cut through chunks of arrays, channels aside."""
+    cut = []
+    for name, array in arrays.items():
+        sides = zip(chunks_of(array) or (), grid.block_shape, grid.shape, strict=False)
+        if any(block % chunk and block < n for chunk, block, n in sides):
+            cut.append(f"{(chunks_of(array) or ())[: len(grid.shape)]} of {name}")
+    if cut:
         warnings.warn(
-            f"volumes are stored in chunks of different shapes: {listed}. Blocks that cut through a chunk read it "
-            "whole, each of them; give a shape of blocks that both divide, or rewrite one of the volumes.",
+            f"blocks of {grid.block_shape} cut through chunks of {' and '.join(cut)}, which are then read by several "
+            "blocks; give a shape of blocks that all chunks divide, or rewrite a volume in other chunks.",
             GalaWarning,
             stacklevel=3,
         )
@@ -342,7 +357,7 @@ def _check_shapes(arrays: Mapping[str, Any], shape: tuple[int, ...]) -> None:
 
 
 def _part(array: Any, box: Box, delayed: Any) -> Any:
-    return array[box] if hasattr(array, "dask") and hasattr(array, "chunks") else delayed(_read)(array, box)
+    return array[box] if is_dask(array) else delayed(_read)(array, box)
 
 
 def _read(array: Any, box: Box) -> Array:

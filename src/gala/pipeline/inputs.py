@@ -133,11 +133,11 @@ def given_volume(
         raise SettingError(
             f'extra must be a dictionary of images by name, such as {{"raw": image}}; got {extra!r:.80}.'
         )
-    others = {name: _scaled(each, f"extra[{name!r}]", shape, keep) for name, each in (extra or {}).items()}
-    return Given(_scaled(values, "image", shape, keep), dict(sorted(others.items())), keep, labels, true)
+    others = {name: scaled(each, f"extra[{name!r}]", shape, keep) for name, each in (extra or {}).items()}
+    return Given(scaled(values, "image", shape, keep), dict(sorted(others.items())), keep, labels, true)
 
 
-def _scaled(image: ArrayLike, name: str, shape: tuple[int, ...], mask: Bools | None) -> Array:
+def scaled(image: ArrayLike, name: str, shape: tuple[int, ...], mask: Bools | None) -> Array:
     """Return an image with channels last and values from 0 to 1; integers are divided by what their type can hold."""
     values = np.asarray(image)
     if values.dtype.kind not in "buif":

@@ -18,6 +18,7 @@ from gala.engine.agglomerate import agglomerate
 from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
 from gala.features.base import Null
+from gala.graph.blockwise import is_dask
 from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
@@ -248,7 +249,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         Parameters
         ----------
         image : array, shape (M, ..., P) or (M, ..., P, C)
-            With the channels of the images that were learned from.
+            With the channels of the images that were learned from. Of a dask array, in any chunks, only blocks and
+            the graph are in memory, once the result is computed; superpixels are then those of
+            `gala.morpho.blocks`, which do not depend on chunks.
         superpixels : array of int, shape (M, ..., P), optional
             The regions to merge; made by `make_superpixels` if not given.
         threshold : float, optional
@@ -261,7 +264,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         Returns
         -------
         segmentation : array of int, shape (M, ..., P)
-            A segment is named by its lowest superpixel.
+            A segment is named by its lowest superpixel. A dask array if one was given.
 
         Raises
         ------
@@ -270,6 +273,13 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         sklearn.exceptions.NotFittedError
             If nothing was learned yet.
         """
+        if is_dask(image, superpixels, mask):
+            check_is_fitted(self, msg=_NOT_FITTED)
+            from gala.pipeline.blockwise.lazily import predict_lazily
+
+            until = check_threshold(self.threshold_ if threshold is None else threshold)
+            lazy: Labels = predict_lazily(self, image, superpixels, until, extra=extra, mask=mask)
+            return lazy
         tree, volume = self._tree(self._one(image, superpixels=superpixels, extra=extra, mask=mask))
         return self._segment(tree, volume, self.threshold_ if threshold is None else threshold)
 

@@ -134,7 +134,7 @@ class Job:
         if self.pixels is None:
             self.way.check_channels((*self.given["image"].shape[len(shape) :], 1)[0])
         self._check_written()
-        warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, len(shape))
+        warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, self.grid)
         for volume in self.given.values():
             if not volume.may_lack and not self.skip:
                 check_chunks(volume, self.grid)

@@ -120,7 +120,7 @@ def segment_blockwise(
     Warns
     -----
     GalaWarning
-        If volumes are stored in chunks of different shapes.
+        If blocks cut through the chunks of a volume, or something was skipped.
     PolarityWarning
         If the image is darker on boundaries of superpixels than inside.
 
