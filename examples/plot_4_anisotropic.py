@@ -62,7 +62,7 @@ for name, vi in vi_of.items():
     print(f"{name}: VI {vi:.2f}")
 
 # %%
-# Superpixels of single sections have a VI of 4.68 bits; `basic` features leave 1.79, and `modern` ones 1.37. One pair
+# Superpixels of single sections have a VI of 4.68 bits; `basic` features leave 1.34, and `modern` ones 1.19. One pair
 # of small volumes is no proof; docs/features/modern.md has a table of several.
 
 viz.save_figure(

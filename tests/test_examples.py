@@ -66,7 +66,7 @@ def ran(tmp_path, monkeypatch, offline):  # noqa: ARG001  # offline is there for
     def run(story):
         printed = io.StringIO()
         with redirect_stdout(printed):
-            names = runpy.run_path(str(story))
+            names = runpy.run_path(str(story), run_name="__main__")  # whose kernels Numba can load again
         return names, printed.getvalue()
 
     yield run

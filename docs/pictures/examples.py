@@ -12,7 +12,7 @@ for story in sorted((here.parents[1] / "examples").glob("plot_*.py")):
     name = story.stem.split("_", 2)[2]
     with TemporaryDirectory() as folder:
         os.chdir(folder)
-        runpy.run_path(str(story))
+        runpy.run_path(str(story), run_name="__main__")  # whose kernels Numba can load again
         picture = Image.open(f"{name}.png").convert("RGB")
         os.chdir(here)
     picture.thumbnail((450, 450))
