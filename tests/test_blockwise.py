@@ -13,17 +13,21 @@ from hypothesis import given, settings, strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gala import datasets, imio
-from gala.engine.policy import boundary_mean
+from gala.classify import get_classifier
+from gala.engine.policy import boundary_mean, mean_log_odds
 from gala.errors import FeatureError, GalaWarning, SettingError, ShapeError
 from gala.features import extrema, histogram, moments
+from gala.features.program import output_names
 from gala.graph.blockwise import block_graph, build_graph_blockwise, relabel_blockwise, with_columns
 from gala.graph.build import build_graph
+from gala.graph.caches import Channels, ImageKind
 from gala.graph.files import read_graph, write_graph
 from gala.graph.grid import Grid
 from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
 from gala.pipeline.blockwise import segment_blockwise
+from gala.pipeline.blockwise.policies import way_of
 from gala.pipeline.named import HandMade, named_policy
 from strategies import DECIMAL, DYADIC, declared_managers, label_volumes
 
@@ -343,3 +347,13 @@ def test_segmenter__of_dask_arrays_in_any_chunks_is_that_of_arrays(volume):
         segmenter.predict(image, labels[:4])
     with pytest.raises(SettingError, match="arrays in memory"):
         segmenter.predict(image, labels, extra={"raw": arrays["map"]})
+
+
+def test_way__of_a_policy_that_scores_contacts_first_knows_its_classifier():
+    features = moments.Manager(2)
+    width = len(output_names(features, ImageKind.unit(Channels.all_plain(1), 3)))
+    X, y = np.random.default_rng(0).random((50, width)), np.repeat([1, -1], 25)
+    keys = {
+        way_of(mean_log_odds(features, get_classifier("naive bayes").fit(X, labels)), "auto").key for labels in (y, -y)
+    }
+    assert len(keys) == 2

@@ -80,7 +80,8 @@ def _hash_of(policy: Any) -> str:
     after = None if policy.after is None else _hash_of(policy.after)
     numbers = _hash_of(policy.numbers) if callable(policy.numbers) else tuple(policy.numbers)
     described = json.dumps(policy.own_needs.write_fm(), sort_keys=True)
-    return digest(repr(policy), code.co_code, repr(code.co_consts), policy.columns, numbers, described, after)
+    scorer = _hash_of(policy.scorer) if hasattr(policy, "scorer") else None  # what the columns come from
+    return digest(repr(policy), code.co_code, repr(code.co_consts), policy.columns, numbers, described, after, scorer)
 
 
 def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
