@@ -134,8 +134,8 @@ def segment_blockwise(
     >>> from gala import datasets, imio
     >>> volume = datasets.synthetic((16, 32, 32))
     >>> with TemporaryDirectory() as folder:
-    ...     imio.write(f"{folder}/map.zarr", volume.p1)
-    ...     imio.write(f"{folder}/sp.zarr", volume.superpixels)
+    ...     imio.write(f"{folder}/map.zarr", volume.p1, chunks=(16, 16, 16))
+    ...     imio.write(f"{folder}/sp.zarr", volume.superpixels, chunks=(16, 16, 16))
     ...     report = segment_blockwise(
     ...         f"{folder}/map.zarr", f"{folder}/seg.zarr", superpixels=f"{folder}/sp.zarr", chunks=16, workers=0
     ...     )
