@@ -427,6 +427,8 @@ def test_dry_run__says_what_would_be_done_and_writes_nothing(volume):
     plan = run(folder, dry_run=True, thresholds=[0.3, 0.5])
     assert plan["tasks"] == {"region graph": 8, "agglomeration": 17, "segmentation": 16}
     assert plan["blocks"] == 8
+    assert list(plan["memory"]) == list(plan["stored"]) == ["graph", "agglomeration", "segmentation"]
+    assert all(0 < each < 2e9 for each in plan["memory"].values())
     assert {fn: fn.stat().st_mtime_ns for fn in folder.rglob("*")} == before
 
 
