@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import zarr
+from distributed import LocalCluster
 from numpy.testing import assert_array_equal
 
 from gala import classify, datasets, imio
@@ -208,8 +209,7 @@ def workers_of(process):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("victim", ["worker", "client", "everything"])
+@pytest.mark.parametrize(("victim", "seed"), [("worker", 0), ("client", 1), ("everything", 2), ("everything", 3)])
 def test_cluster__killed_at_any_moment_goes_on_and_writes_the_same_bytes(volume, victim, seed):
     folder, _ = volume
     segment_blockwise(
@@ -229,7 +229,7 @@ def test_cluster__killed_at_any_moment_goes_on_and_writes_the_same_bytes(volume,
         for worker in workers_of(process)[:1]:
             worker.kill()
         ended(process)
-    ended(started(folder, folder / "b/seg.zarr", 2))
+    ended(started(folder, folder / "b/seg.zarr", 0))
     assert outputs_in(folder / "a") == outputs_in(folder / "b")
 
 
@@ -241,6 +241,29 @@ def test_cluster__of_two_processes_gives_what_one_gives(volume):
     report = run(folder, "b/seg.zarr", workers=2, **options)
     assert report["cuts"][0]["split_vi"] == expected["cuts"][0]["split_vi"]
     assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+def test_cluster__that_is_there_is_used_by_its_address(volume):
+    folder, _ = volume
+    expected = run(folder, "a/seg.zarr")
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        report = run(folder, scheduler=cluster.scheduler_address)
+    assert report["stages"] == expected["stages"]
+    assert_array_equal(imio.read(folder / "seg.zarr"), imio.read(folder / "a/seg.zarr"))
+
+
+def killed_by_the_system(_place):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_cluster__a_block_at_which_workers_die_is_named(tmp_path):
+    (tmp_path / "done").mkdir()
+    units = [running.Unit("0", "key", (0,), "graph of block 0")]
+    with running.client_of(None, 1, None, show=False) as client:
+        crew = running.Crew(manifest.Manifest(tmp_path / "done"), hire=lambda: client, bars=False)
+        with pytest.raises(FileError, match="graph of block 0: workers died at it again and again"):
+            crew.run(running.Stage("graph", killed_by_the_system, units))
 
 
 # ---------------------------------------------------------------------------------------------- damage
@@ -404,6 +427,8 @@ def test_dry_run__says_what_would_be_done_and_writes_nothing(volume):
     plan = run(folder, dry_run=True, thresholds=[0.3, 0.5])
     assert plan["tasks"] == {"region graph": 8, "agglomeration": 17, "segmentation": 16}
     assert plan["blocks"] == 8
+    assert list(plan["memory"]) == list(plan["stored"]) == ["graph", "agglomeration", "segmentation"]
+    assert all(0 < each < 2e9 for each in plan["memory"].values())
     assert {fn: fn.stat().st_mtime_ns for fn in folder.rglob("*")} == before
 
 

@@ -166,6 +166,11 @@ class Chain:
         return {json.dumps(leaf.write_fm({}), sort_keys=True): leaf for leaf in leaves}
 
     @property
+    def features(self) -> list[Any]:
+        """The managers that the policy needs."""
+        return list(self._leaves.values())
+
+    @property
     def _settings(self) -> str:
         job = self.job
         return digest(_FORMAT, __version__, job.grid.block_shape, job.background, job.spacing, job.skip)
@@ -213,13 +218,12 @@ class Chain:
 
     def _merge(self, plan: Plan, parts: list[str], key: str) -> None:
         policy = self.job.way.policy if self.job.way.in_blocks else None
-        leaves = list(self._leaves.values())
         for level, nodes in enumerate(self._nodes):
             units = [
                 Unit(
                     f"{level}-{named(place)}",
                     digest(key, level, place),
-                    (plan, self._kind, policy, parts, leaves, level, place, below),
+                    (plan, self._kind, policy, parts, self.features, level, place, below),
                     f"agglomeration of block {named(place)}, after {level} levels of joins",
                     result=plan.merges_file(self._kind, level, place),
                 )

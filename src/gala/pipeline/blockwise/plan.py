@@ -57,7 +57,7 @@ def named(place: Place) -> str:
 
 
 class Voxels(NamedTuple):
-    """A block, and one voxel beyond of labels and mask."""
+    """A block, and perhaps one voxel beyond of labels and mask."""
 
     labels: Labels
     image: Array
@@ -65,10 +65,12 @@ class Voxels(NamedTuple):
     n_lost: int  # voxels of the block that could not be read
 
 
-def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True) -> Voxels:
+def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True, sees_beyond: bool = True) -> Voxels:
     """Return a block; what cannot be read, if that is to be skipped, is in no region."""
-    box, inner = plan.grid.box(place), plan.grid.inner(place)
-    labels, lost = read(plan, plan.superpixels, plan.grid.seen(place))
+    box = plan.grid.box(place)
+    seen = plan.grid.seen(place) if sees_beyond else box
+    inner = plan.grid.inner(place) if sees_beyond else (slice(None),) * len(box)
+    labels, lost = read(plan, plan.superpixels, seen)
     keep = None if lost is None else ~lost
     n_lost = 0 if lost is None else np.count_nonzero(lost[inner])
     image = np.empty(0)
@@ -82,7 +84,7 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True) -> Voxels
             n_lost += np.count_nonzero(lost & keep[inner])
             keep[inner] &= ~lost
     if plan.mask is not None:
-        values, lost = read(plan, plan.mask, plan.grid.seen(place))  # 0 where it cannot be read
+        values, lost = read(plan, plan.mask, seen)  # 0 where it cannot be read
         shown = np.asarray(values, dtype=np.bool_)
         keep = shown if keep is None else np.asarray(keep & shown, dtype=np.bool_)
     regions = as_labels(labels, plan.superpixels.name).astype(plan.label_dtype, copy=False)

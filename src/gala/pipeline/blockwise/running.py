@@ -66,6 +66,9 @@ def do_unit(work: Callable[..., dict[str, Any] | None], stage: str, unit: Unit, 
     except OSError as error:
         full = "; the disk is full" if error.errno in _FULL else ""
         return Failure(FileError, f"{' '.join(str(error).split())}{full}")
+    except Exception as error:  # of which nobody thought
+        error.add_note(f"This happened in {unit.where}.")
+        raise
     return known
 
 

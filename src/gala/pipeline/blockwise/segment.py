@@ -19,6 +19,7 @@ from gala.pipeline.blockwise.job import Job
 from gala.pipeline.blockwise.manifest import Manifest
 from gala.pipeline.blockwise.policies import way_of
 from gala.pipeline.blockwise.running import Crew, Tell, client_of
+from gala.pipeline.memory import projected_run
 
 
 def segment_blockwise(
@@ -99,7 +100,8 @@ def segment_blockwise(
     missing : {"error", "zero"}, optional
         Whether a chunk of a zarr volume without a file is an error, or holds zeros, as zarr has it.
     dry_run : bool, optional
-        Check everything, say what would be done, and write nothing.
+        Check everything, say what would be done, and write nothing: the report has the tasks of each stage, and the
+        bytes that a process of it needs at most, and that it writes.
     progress : "bar", function or None, optional
         A bar for each stage if stderr is a terminal; or what is called with the name of the stage, and the numbers of
         blocks done and of all.
@@ -134,8 +136,8 @@ def segment_blockwise(
     >>> from gala import datasets, imio
     >>> volume = datasets.synthetic((16, 32, 32))
     >>> with TemporaryDirectory() as folder:
-    ...     imio.write(f"{folder}/map.zarr", volume.p1)
-    ...     imio.write(f"{folder}/sp.zarr", volume.superpixels)
+    ...     imio.write(f"{folder}/map.zarr", volume.p1, chunks=(16, 16, 16))
+    ...     imio.write(f"{folder}/sp.zarr", volume.superpixels, chunks=(16, 16, 16))
     ...     report = segment_blockwise(
     ...         f"{folder}/map.zarr", f"{folder}/seg.zarr", superpixels=f"{folder}/sp.zarr", chunks=16, workers=0
     ...     )
@@ -188,11 +190,23 @@ def segment_blockwise(
 
 
 def _plan_of(job: Job, crew: Crew) -> dict[str, Any]:
-    """Return what would be done: files, blocks, and tasks of each stage."""
+    """Return what would be done: files, blocks, tasks, and what each stage is projected to need."""
+    image, chain = job.given["image"], Chain(job, crew)
+    estimates = projected_run(
+        job.grid.shape,
+        job.grid.block_shape,
+        image_dtype=image.dtype if job.pixels is None else "float32",
+        n_channels=(*image.shape[len(job.grid.shape) :], 1)[0],
+        label_dtype=job.given["superpixels"].dtype if "superpixels" in job.given else "uint64",
+        features=chain.features,
+    )
+    needed = [each for each in estimates if each.stage != "superpixels" or "superpixels" not in job.given]
     return {
         "files": {what: str(place) for what, place in job.written.items()},
         "blocks": len(list(job.grid.places())),
         "block_shape": list(job.grid.block_shape),
         "agglomeration": "blocks" if job.way.in_blocks else "whole",
-        "tasks": dict(Chain(job, crew).tasks()),
+        "tasks": dict(chain.tasks()),
+        "memory": {each.stage: each.memory for each in needed},
+        "stored": {each.stage: each.stored for each in needed},
     }

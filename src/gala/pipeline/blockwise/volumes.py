@@ -145,14 +145,12 @@ def _map_in(plan: Plan, box: Box) -> tuple[Array, Any]:
 
 def relabel_block(plan: Plan, part: str, table: Path, out: Path, place: Place) -> None:
     """Write a block of a segmentation."""
-    voxels = read_voxels(plan, place, needs_image=plan.skip)
-    box, inner = plan.grid.box(place), plan.grid.inner(place)
+    voxels = read_voxels(plan, place, needs_image=plan.skip, sees_beyond=False)
     own = labels_of_block(plan, part, place)
     leaves, values = (np.load(file, mmap_mode="r") for file in (plan.work / "leaves.npy", table))
     own_values = np.asarray(values[np.searchsorted(leaves, own)])
-    keep = None if voxels.keep is None else voxels.keep[inner]
-    labels = np.ascontiguousarray(voxels.labels[inner])
-    _scale(out, 0)[box] = map_labels(labels, own, own_values, mask=keep, background=plan.background, n_threads=1)
+    options = {"mask": voxels.keep, "background": plan.background, "n_threads": 1}
+    _scale(out, 0)[plan.grid.box(place)] = map_labels(voxels.labels, own, own_values, **options)  # type: ignore[arg-type]  # mypy joins their types
 
 
 def coarsen_block(out: Path, level: int, factors: tuple[int, ...], grid: Grid, place: Place) -> None:
