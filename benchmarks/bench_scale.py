@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from peak_memory import memory
 
 from gala.datasets import write_synthetic_zarr
 from gala.engine.agglomerate import agglomerate
@@ -30,7 +31,6 @@ from gala.graph.files import read_graph, write_graph
 from gala.graph.grid import Grid
 from gala.graph.voxels import map_labels
 from gala.morpho import superpixels_of_block
-from peak_memory import memory
 
 FEATURES = base.Composite([moments.Manager(4), histogram.Manager(25)])
 CODEC = zarr.codecs.ZstdCodec(level=3, checksum=True)
