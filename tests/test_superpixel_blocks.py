@@ -16,7 +16,7 @@ from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.build import build_graph
 from gala.morpho import relabel_connected, superpixels, superpixels_of_block
 
-few = settings(deadline=None, max_examples=40)
+few = settings(deadline=None, max_examples=20)
 shapes = st.integers(1, 3).flatmap(
     lambda ndim: hnp.array_shapes(min_dims=ndim, max_dims=ndim, max_side=(40, 12, 8)[ndim - 1])
 )
@@ -51,7 +51,7 @@ def in_blocks(image, sides, **given):
     return labels, n_cut
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(maps, options, st.data())
 def test_blocks__have_the_superpixels_of_the_whole(image, given, data):
     sides = [data.draw(st.integers(max(1, n // 3), n)) for n in image.shape]

@@ -15,6 +15,7 @@ from gala.graph.caches import Channels, ImageKind, lay_out
 
 STAGES = ("superpixels", "graph", "agglomeration", "segmentation")
 LIBRARIES = 330_000_000  # bytes of a process that has loaded gala, zarr, dask and compiled loops (2026-11)
+_smoothing = 3  # voxels that smoothing by 0.7 looks at beyond the halo
 _contacts_per_region = 7  # in three dimensions; 6.5 on synthetic volumes
 _row_copies = 3  # rows of a graph while it is made: those found, sorted ones, and those of both joined
 _contact_bytes = 200  # of heaps, tables and ranks while regions merge
@@ -56,7 +57,7 @@ def projected_memory(
     features : feature manager or sequence of them
         What the graph keeps.
     halo : int
-        For superpixels, with all that smoothing adds.
+        For superpixels.
     voxels_per_region : float
         Of a superpixel, on average. Graphs are small beside voxels unless this is below 100 or so.
 
@@ -74,14 +75,14 @@ def projected_memory(
 
     Notes
     -----
-    Measured peaks, less libraries, were 0.5 to 1.0 times what is projected (``tests/test_memory.py``); maps full of
+    Measured peaks, less libraries, were 0.5 to 1.05 times what is projected (``tests/test_memory.py``); maps full of
     noise, with more minima than one in 30 voxels, need more for superpixels. Joins of blocks in agglomeration hold
     the rows of what is left of each: see docs/scale-numbers.md.
 
     Examples
     --------
     >>> [round(projected_memory(stage, (256, 256, 256)) / 1e6) for stage in ("superpixels", "graph")]
-    [1441, 639]
+    [1490, 639]
     """
     if stage not in STAGES:
         raise SettingError(f"stage must be one of {', '.join(map(repr, STAGES))}; got {stage!r}.")
@@ -95,7 +96,7 @@ def projected_memory(
     n_regions = voxels / voxels_per_region
     rows = n_regions * _row_bytes(features, n_channels, len(sides))
     if stage == "superpixels":
-        seen = math.prod(n + 2 * halo for n in sides)
+        seen = math.prod(n + 2 * (halo + _smoothing) for n in sides)
         # The map and the smoothed one; basins, and a copy as int64 when they are counted; a tenth for tables of basins.
         need = seen * (2 * max(4, image) + 4 + 8 + 2) + voxels * (8 + 1)
     elif stage == "graph":
@@ -143,7 +144,7 @@ def projected_run(
     --------
     >>> for stage in projected_run((1024, 1024, 1024), (256, 256, 256)):
     ...     print(f"{stage.stage}: {stage.n_tasks} tasks, {stage.memory / 1e9:.1f} GB, {stage.stored / 1e9:.1f} GB")
-    superpixels: 64 tasks, 1.4 GB, 0.2 GB
+    superpixels: 64 tasks, 1.5 GB, 0.2 GB
     graph: 64 tasks, 0.6 GB, 0.4 GB
     agglomeration: 127 tasks, 0.4 GB, 0.4 GB
     segmentation: 64 tasks, 0.6 GB, 0.2 GB
