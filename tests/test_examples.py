@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import re
 import runpy
@@ -72,7 +71,6 @@ def ran(tmp_path, monkeypatch, offline):  # noqa: ARG001  # offline is there for
     yield run
     plt.close("all")
     plt.switch_backend(kept)
-    gc.collect()  # a story's feature manager would be known to other tests by its name
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)
