@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 from gala.classify import OnnxModel
+from gala.classify.tiles import Window
 from gala.errors import ClassifierError, FileError, ImageError, SettingError, ShapeError
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -74,6 +75,23 @@ def test_predict__tiles_with_halos_give_what_the_whole_gives(volume_network, sha
     if overlap == "crop":
         assert_allclose(found, slow_network(weights, image[..., None]), atol=1e-4)
     assert_array_equal(found, model.predict(image, n_threads=1))
+
+
+@few
+@given(
+    shape=st.tuples(*[st.integers(1, 12)] * 3),
+    tile=st.tuples(*[st.integers(3, 9)] * 3),
+    overlap=st.sampled_from(["crop", "blend"]),
+    data=st.data(),
+)
+def test_window__holds_what_the_whole_has_there(volume_network, shape, tile, overlap, data):
+    model = OnnxModel(volume_network[0], tile_shape=tile, halo=1, overlap=overlap)
+    image = np.random.default_rng(1).random(shape)
+    starts = [data.draw(st.integers(0, n - 1)) for n in shape]
+    box = tuple(slice(i, data.draw(st.integers(i + 1, n))) for i, n in zip(starts, shape, strict=True))
+    window = Window((*shape, 2), box)
+    model.predict(image, out=window)
+    assert_array_equal(window.values, model.predict(image)[box])
 
 
 @few

@@ -102,6 +102,7 @@ class Chain:
         known = self.crew.manifest.read("volumes").get(folder.name, {})
         if known.get("key") != key or not (folder / "zarr.json").exists():
             self.crew.manifest.forget(what)
+            self.crew.manifest.finish("volumes", folder.name, {})  # it is ours from now on, though it be never finished
             factors = volumes.create(folder, job.grid, dtype, kind, **options)
             known = {"key": key, "factors": factors}
             self.crew.manifest.finish("volumes", folder.name, known)

@@ -13,7 +13,7 @@ from gala.graph.blockwise import warn_of_chunks
 from gala.graph.grid import Grid
 from gala.graph.volume import check_spacing
 from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
-from gala.pipeline.blockwise.manifest import clean, only_run
+from gala.pipeline.blockwise.manifest import Manifest, clean, only_run
 from gala.pipeline.blockwise.policies import Way
 from gala.pipeline.graphs import check_boundary
 from gala.pipeline.inputs import given_volume
@@ -175,8 +175,9 @@ class Job:
             If another run holds it, or something that no run made has the name of an output.
         """
         done = self.work / "done"
-        for what, place in self.written.items():
-            if place.exists() and what != "blocks" and not done.exists():
+        ours = {self.work.name, *Manifest(done).read("volumes"), *([self.tree.name] if done.exists() else [])}
+        for place in self.written.values():
+            if place.exists() and place.name not in ours:
                 raise FileError(f"{place} is there already, and no run in blocks made it; remove it, or name another.")
         done.mkdir(parents=True, exist_ok=True)
         with only_run(done, str(self.out)):
