@@ -18,7 +18,8 @@ test-slow: $(VENV)/installed-test
 # The kernels as plain Python, so that coverage sees their lines.
 KERNEL_TESTS := $(addprefix tests/test_, kernels.py laws.py graph.py tree.py engine.py learn.py policy.py policies.py \
 	models.py evaluate_contingency.py constraints.py topology.py editing.py morpho.py curves.py faces.py \
-	calibration.py superpixels.py affinities.py rounds.py partition.py)
+	calibration.py superpixels.py affinities.py rounds.py partition.py \
+	superpixel_blocks.py datasets_endless.py pixels.py)
 coverage: $(VENV)/installed-test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n auto -m "not slow and not compiled" \
 		--cov=gala._kernels --cov-report=term-missing:skip-covered --cov-fail-under=95 $(KERNEL_TESTS)

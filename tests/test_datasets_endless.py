@@ -19,6 +19,7 @@ def whole(seed=0):
     return synthetic_box([slice(0, n) for n in SHAPE], seed=seed)
 
 
+@pytest.mark.compiled
 @settings(deadline=None, max_examples=25)
 @given(
     st.tuples(*(st.tuples(st.integers(0, n - 1), st.integers(1, n)).filter(lambda ab: ab[0] < ab[1]) for n in SHAPE))

@@ -225,14 +225,14 @@ def test_fit__works_in_any_dimension(ndim):
 def test_progress__tells_how_many_steps_are_done(train):
     told = []
     quick(progress=lambda *step: told.append(step), threshold="held-out").fit(train.p1, train.truth, train.superpixels)
-    assert told == [(i, 6) for i in range(1, 7)]
+    assert told == [(i, 3) for i in range(1, 4)]
 
 
 def test_progress__bar_is_on_stderr_only(train, capsys):
     quick(progress="bar").fit(train.p1, train.truth, train.superpixels)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "2/2" in err
+    assert "1/1" in err
 
 
 # -------------------------------------------------------------------------------------------- superpixels
