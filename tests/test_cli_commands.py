@@ -381,9 +381,10 @@ def test_view__writes_a_page_that_needs_nothing_else():
 
 
 @pytest.mark.usefixtures("inside")
-def test_warnings__are_sentences_on_stderr(volumes):
+@pytest.mark.parametrize("policy", ["mean", "learned:model.npz"])
+def test_warnings__are_sentences_on_stderr(volumes, policy):
     imio.write("inverted.h5", 1 - volumes["test"].p1)
-    result = good("segment", "inverted.h5", "seg.h5", "--superpixels", "sp.zarr", "--policy", "learned:model.npz")
+    result = good("segment", "inverted.h5", "seg.h5", "--superpixels", "sp.zarr", "--policy", policy)
     assert "Warning: " in result.stderr
     assert "inverted" in result.stderr
     assert "warnings.warn" not in result.stderr

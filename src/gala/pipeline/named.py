@@ -23,10 +23,11 @@ from gala.engine.policy import (
 from gala.errors import PolicyError
 from gala.graph.affinities import as_affinities, scaled
 from gala.graph.affinity_graph import LiftedEdges, build_affinity_graph
+from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 from gala.morpho.oversegmentation import superpixels
-from gala.pipeline.graphs import graph_of, with_superpixels
+from gala.pipeline.graphs import check_boundary, graph_of, with_superpixels
 from gala.pipeline.inputs import given_volume
 
 _plain: dict[str, Policy] = {
@@ -108,8 +109,9 @@ class HandMade:
     def graph(
         self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None
     ) -> tuple[RegionGraph, LiftedEdges | None]:
-        """Return the graph of an image, with what the policy needs; it has no lifted edges."""
+        """Return the graph of an image, with what the policy needs; it has no lifted edges. Warn if it is inverted."""
         volume = given_volume(image, superpixels=superpixels, mask=mask)
+        check_boundary(volume, as_labels(superpixels, "superpixels"))
         return graph_of(volume, self.policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph, None
 
     def merge_tree(self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None) -> MergeTree:
