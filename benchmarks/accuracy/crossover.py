@@ -241,7 +241,7 @@ def main():
     """Write all runs as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--levels", nargs="+", type=float, default=[0.25, 0.5, 1.0, 1.5])
+    parser.add_argument("--levels", nargs="+", type=float, default=[0.25, 0.5, 0.75, 1.0, 1.5])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", default=".accuracy-cache")
