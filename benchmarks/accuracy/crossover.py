@@ -231,9 +231,11 @@ def jobs_of(levels, n_seeds):
     sweeps = [Case(errors, level) for errors, level in product(SWEEPS, levels) if level > 0]
     example = [Case(*which) for which in EXAMPLE]
     for seed in range(n_seeds):
-        for case in (Case(SWEEPS[0], 0.0), *sweeps, *example):
-            if seed == 0 or case not in example:  # nothing about these depends on the seed
-                yield "by hand", case, seed
+        for way, case in product(WAYS, (Case(SWEEPS[0], 0.0), *sweeps)):
+            yield way, case, seed
+    for case in example:
+        yield "by hand", case, 0  # nothing about it depends on the seed
+        for seed in range(2 * n_seeds):  # these volumes are the same for all seeds, and learners vary
             yield "by learning", case, seed
 
 

@@ -24,7 +24,6 @@ class Runs:
     """All runs, by case, method and metric."""
 
     def __init__(self, rows):
-        self.n_seeds = 1 + max(row["seed"] for row in rows)
         self.rows = {}
         for row in sorted(rows, key=lambda row: row["seed"]):
             key = row["volumes"], row["how"], row["method"], row["metric"]
@@ -37,7 +36,8 @@ class Runs:
     def column(self, case, method, what, metric="vi"):
         """Return a number of each seed; what does not depend on the seed is repeated."""
         found = np.array([row[what] for row in self.rows[(*case, method, metric)]])
-        return np.repeat(found, self.n_seeds) if len(found) == 1 else found
+        n_seeds = len(self.rows[(*case, LEARNED[0], metric)])
+        return np.repeat(found, n_seeds) if len(found) == 1 else found
 
     def best_peer(self, case, what, metric="vi"):
         """Return the hand-made method of the least mean."""
