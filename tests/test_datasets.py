@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from gala import agglo, classify, evaluate as ev
 from gala.datasets import ExampleVolume, read_example, synthetic, synthetic_pair, write_example
-from gala.datasets.neurites import grow
+from gala.datasets.neurites import Widths, grow
 from gala.datasets.noise import grain, smooth_noise
 from gala.errors import FileError, SettingError, ShapeError
 from gala.features import base, histogram, moments
@@ -96,7 +96,7 @@ def test_synthetic__superpixels_of_an_image_have_about_a_hundred_pixels():
 
 def test_synthetic__truth_is_void_on_some_voxels_of_membranes(volume):
     assert 0.02 < (volume.truth == 0).mean() < 0.15
-    cells, _ = grow(np.random.default_rng(11), volume.truth.shape)
+    cells, _ = grow(np.random.default_rng(11), volume.truth.shape, Widths())
     void = volume.truth == 0
     assert seg_to_bdry(cells)[void].all()
     np.testing.assert_array_equal(volume.truth[~void], cells[~void])
@@ -112,7 +112,7 @@ def test_synthetic__errors_lie_between_superpixels(volume):
 
 
 def test_grow__puts_thin_neurites_beside_large_ones():
-    cells, organelles = grow(np.random.default_rng(2), (48, 96, 96))
+    cells, organelles = grow(np.random.default_rng(2), (48, 96, 96), Widths())
     sizes = np.bincount(cells.ravel())[1:]
     assert sizes.min() > 100
     assert relabel_connected(cells).max() == len(sizes)
@@ -122,7 +122,7 @@ def test_grow__puts_thin_neurites_beside_large_ones():
 
 
 def test_synthetic__organelles_are_dark_and_their_membranes_look_like_those_of_cells(volume):
-    cells, organelles = grow(np.random.default_rng(11), volume.truth.shape)
+    cells, organelles = grow(np.random.default_rng(11), volume.truth.shape, Widths())
     skin, membrane = seg_to_bdry(organelles), seg_to_bdry(cells)
     cytoplasm = ~(organelles | skin | membrane)
     assert volume.image[organelles].mean() < volume.image[cytoplasm].mean() - 40
@@ -134,7 +134,7 @@ def test_synthetic__organelles_are_dark_and_their_membranes_look_like_those_of_c
 
 
 def test_synthetic__some_membranes_are_weak(volume):
-    cells, _ = grow(np.random.default_rng(11), volume.truth.shape)
+    cells, _ = grow(np.random.default_rng(11), volume.truth.shape, Widths())
     on_membranes = volume.p1[seg_to_bdry(cells)]
     assert np.percentile(on_membranes, 10) < 0.45
     assert np.percentile(on_membranes, 90) > 0.8
