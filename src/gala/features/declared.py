@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from gala._kernels.jit import row_kernel
 from gala._types import ArrayLike, Floats, Ints
 from gala.errors import FeatureError
-from gala.features.protocol import FeatureGraph, Null, Pair
+from gala.features.protocol import FeatureGraph, Json, Null, Pair
 from gala.graph.caches import GatherKernel, ImageKind, Layout, RowKernel
 
 
@@ -99,6 +101,46 @@ class Declared(Null):
         self.gather(layout.params, indices, values, coords, faces, owner, 0, rows)
         row: Floats = rows[0]
         return row
+
+
+class OfContacts(Declared):
+    """What another manager keeps and computes of contacts, and nothing of regions.
+
+    For policies that look at contacts only: 256 bins of 15,000 regions are 32 MB, and every voxel to look at
+    (``benchmarks/bench_partition.py``).
+
+    Parameters
+    ----------
+    manager : Declared
+        The other one.
+
+    Examples
+    --------
+    >>> from gala.features.histogram import Manager
+    >>> from gala.graph.build import build_graph
+    >>> graph = build_graph([1, 1, 2, 2], [0.1, 0.1, 0.9, 0.9], OfContacts(Manager(4)))
+    >>> len(graph.region_spec), len(graph.contact_spec)
+    (1, 5)
+    """
+
+    def __init__(self, manager: Declared) -> None:
+        super().__init__()
+        self.manager = manager
+        self.gather, self.edge = manager.gather, manager.edge
+        self.node = self.difference = _nothing
+
+    def layout(self, kind: ImageKind) -> Layout:
+        """Return the columns of the other manager, for rows of contacts."""
+        return replace(self.manager.layout(kind), of_regions=False, node_names=(), difference_names=())
+
+    def write_fm(self, json_fm: Json | None = None) -> Json:
+        """Return the description of the other manager."""
+        return self.manager.write_fm(json_fm)
+
+
+@row_kernel
+def _nothing(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
+    """Write nothing."""
 
 
 def run_row_kernel(function: RowKernel, layout: Layout, names: Sequence[str], *rows: ArrayLike) -> Floats:

@@ -13,6 +13,7 @@ from gala.engine.policy.base import FunctionPolicy
 from gala.engine.policy.rows import RowPolicy, adjustable
 from gala.errors import SettingError
 from gala.features import extrema, histogram, moments
+from gala.features.declared import OfContacts
 from gala.features.histogram import parameters_of_bins, percentile
 from gala.features.options import channel_number, finite_number
 
@@ -64,13 +65,13 @@ def _write_middle(params: Floats, u: Floats, v: Floats, edge: Floats, out: Float
 
 def _boundary_mean(channel: int = 0) -> RowPolicy:
     """Give the mean of a channel over the contact. Setting: channel."""
-    needs = moments.Manager(nmoments=1, use_diff_features=False)
+    needs = OfContacts(moments.Manager(nmoments=1, use_diff_features=False))
     return RowPolicy("", _write_mean, needs, ("p0", f"p1[{channel_number(channel)}]"), linkage="mean")
 
 
 def _oriented_boundary_mean() -> RowPolicy:
     """Give the mean over the contact of the channel that the orientation map names for each voxel."""
-    needs = moments.Manager(nmoments=1, use_diff_features=False, oriented=True)
+    needs = OfContacts(moments.Manager(nmoments=1, use_diff_features=False, oriented=True))
     return RowPolicy("", _write_mean, needs, ("oriented.p0", "oriented.p1"), linkage="mean")
 
 
@@ -80,7 +81,7 @@ def _boundary_mean_plus_sem(alpha: float = -6, channel: int = 0) -> RowPolicy:
     The standard error is that of the mean, from the unbiased variance of the contact's voxels. With `alpha` below 0,
     large contacts that are surely weak come before small ones that may be.
     """
-    needs = moments.Manager(nmoments=2, use_diff_features=False)
+    needs = OfContacts(moments.Manager(nmoments=2, use_diff_features=False))
     c = channel_number(channel)
     numbers = (finite_number(alpha, "alpha"),)
     return RowPolicy("", _write_mean_plus_sem, needs, ("p0", f"p1[{c}]", f"p2[{c}]"), numbers=numbers)
@@ -88,18 +89,22 @@ def _boundary_mean_plus_sem(alpha: float = -6, channel: int = 0) -> RowPolicy:
 
 def _boundary_sum(channel: int = 0) -> RowPolicy:
     """Give the sum of a channel over the contact. Setting: channel."""
-    needs = moments.Manager(nmoments=1, use_diff_features=False)
+    needs = OfContacts(moments.Manager(nmoments=1, use_diff_features=False))
     return RowPolicy("", _write_column, needs, (f"p1[{channel_number(channel)}]",))
 
 
 def _boundary_min(channel: int = 0) -> RowPolicy:
     """Give the lowest value of a channel in the contact. Setting: channel."""
-    return RowPolicy("", _write_column, extrema.Manager(), (f"min[{channel_number(channel)}]",), linkage="min")
+    return RowPolicy(
+        "", _write_column, OfContacts(extrema.Manager()), (f"min[{channel_number(channel)}]",), linkage="min"
+    )
 
 
 def _boundary_max(channel: int = 0) -> RowPolicy:
     """Give the highest value of a channel in the contact. Setting: channel."""
-    return RowPolicy("", _write_column, extrema.Manager(), (f"max[{channel_number(channel)}]",), linkage="max")
+    return RowPolicy(
+        "", _write_column, OfContacts(extrema.Manager()), (f"max[{channel_number(channel)}]",), linkage="max"
+    )
 
 
 def boundary_quantile(
@@ -133,8 +138,8 @@ def boundary_quantile(
 
     Notes
     -----
-    Interpolated as the percentiles of `gala.features.histogram` are. The graph keeps `nbins` numbers for each region,
-    contact and channel.
+    Interpolated as the percentiles of `gala.features.histogram` are. The graph keeps `nbins` numbers for each contact
+    and channel.
 
     Examples
     --------
@@ -144,16 +149,17 @@ def boundary_quantile(
     fraction = finite_number(q, "q")
     if not 0 <= fraction <= 1:
         raise SettingError(f"q must be from 0 to 1, as 0.5 for the median; got {q!r}.")
-    needs = histogram.Manager(nbins, minval, maxval)
-    first = f"histogram({needs.nbins},{needs.minval},{needs.maxval})[{channel_number(channel)}][0]"
+    histograms = histogram.Manager(nbins, minval, maxval)
+    needs = OfContacts(histograms)
+    first = f"histogram({histograms.nbins},{histograms.minval},{histograms.maxval})[{channel_number(channel)}][0]"
     name = f"boundary_quantile({q}, nbins={nbins}, channel={channel})"
     if within == "middle":
-        width = (needs.maxval - needs.minval) / needs.nbins
-        numbers = (needs.nbins, needs.minval, width, fraction)
+        width = (histograms.maxval - histograms.minval) / histograms.nbins
+        numbers = (histograms.nbins, histograms.minval, width, fraction)
         return RowPolicy(f"{name[:-1]}, within='middle')", _write_middle, needs, (first,), numbers=numbers)
     if within != "linear":
         raise SettingError(f"within must be 'linear' or 'middle'; got {within!r}.")
-    bins = parameters_of_bins(needs.nbins, needs.minval, needs.maxval, [fraction])
+    bins = parameters_of_bins(histograms.nbins, histograms.minval, histograms.maxval, [fraction])
     return RowPolicy(name, _write_quantile, needs, (first,), numbers=bins.tolist())
 
 
