@@ -155,7 +155,7 @@ from gala.pipeline.blockwise import segment_blockwise
 if __name__ == "__main__":
     folder, out, workers = sys.argv[1:]
     segment_blockwise(
-        f"{folder}/map.zarr", out, superpixels=f"{folder}/sp.zarr", chunks=(4, 16, 20), workers=int(workers)
+        f"{folder}/map.zarr", out, superpixels=f"{folder}/sp.zarr", chunks=(8, 16, 20), workers=int(workers)
     )
 """
 
@@ -191,7 +191,7 @@ def ended(process):
 def test_killed_process__goes_on_and_writes_the_same_bytes(volume, seed):
     folder, _ = volume
     segment_blockwise(
-        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(4, 16, 20), workers=0
+        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(8, 16, 20), workers=0
     )
     (folder / "b").mkdir()
     process = started(folder, folder / "b/seg.zarr", 0)
@@ -213,7 +213,7 @@ def workers_of(process):
 def test_cluster__killed_at_any_moment_goes_on_and_writes_the_same_bytes(volume, victim, seed):
     folder, _ = volume
     segment_blockwise(
-        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(4, 16, 20), workers=0
+        folder / "map.zarr", folder / "a/seg.zarr", superpixels=folder / "sp.zarr", chunks=(8, 16, 20), workers=0
     )
     (folder / "b").mkdir()
     process = started(folder, folder / "b/seg.zarr", 2)
