@@ -188,6 +188,7 @@ def ended(process):
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
 def test_killed_process__goes_on_and_writes_the_same_bytes(volume, seed):
     folder, _ = volume
     segment_blockwise(
@@ -210,6 +211,7 @@ def workers_of(process):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "seed"), [("worker", 0), ("client", 1), ("everything", 2), ("everything", 3)])
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
 def test_cluster__killed_at_any_moment_goes_on_and_writes_the_same_bytes(volume, victim, seed):
     folder, _ = volume
     segment_blockwise(

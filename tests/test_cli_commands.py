@@ -419,7 +419,8 @@ def test_interrupt__ends_with_130_and_leaves_nothing_unfinished(inside):
     code = "from gala.cli import main; main(prog_name='gala')"
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
     command = [sys.executable, "-c", code, "segment", "big.npy", "seg.h5", "-t", "0.5"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # shells keep it from the background
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **heed) as running:
         seen = ""
         while "Making superpixels" not in seen:
             seen += running.stderr.read(1)

@@ -328,9 +328,15 @@ WRITE = (
 LARGE = [name for name in NAMES if name != "a.ome.zarr"]
 
 
+def heed_interrupts():
+    """Undo what shells do to processes in the background, which do not hear SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(folder, name, kill):
     """Stop a writer that has begun to write."""
-    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(folder / name)], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", WRITE, str(folder / name)]
+    writer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     try:
         deadline = time.monotonic() + 100
         while not any(item.is_file() for new in folder.glob(".*") for item in [new, *new.rglob("*")]):
