@@ -43,8 +43,12 @@ def run(folder, out="seg.zarr", **options):
 
 
 def outputs_in(folder):
-    """Return the content of all files that a run makes in a folder, by name, but for locks and markers."""
+    """Return the content of all files that a run makes in a folder, by name, but for locks and markers.
+
+    A kill may leave the hidden file that was being written; nothing reads it.
+    """
     files = [fn for fn in sorted(folder.rglob("*")) if fn.is_file() and "done" not in fn.parts]
+    files = [fn for fn in files if not fn.name.startswith(".")]
     return {str(fn.relative_to(folder)): fn.read_bytes() for fn in files}
 
 
