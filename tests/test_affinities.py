@@ -181,17 +181,18 @@ def naive_tree(case, priority):
     """Merge pairs of lists of values, the lowest priority first; return the heights and who merged."""
     near = case.split()
     contacts = naive.pairs(case.labels, case.boundary[near], np.array(case.offsets)[near])
-    contacts = {frozenset((frozenset([u]), frozenset([v]))): values for (u, v), values in contacts.items()}
+    contacts = {frozenset((frozenset([u]), frozenset([v]))): (values, (u, v)) for (u, v), values in contacts.items()}
     merges = []
-    while contacts:
-        low = min(contacts, key=lambda pair: (priority(contacts[pair]), sorted(map(min, pair))))
-        merges.append((priority(contacts[low]), frozenset.union(*low)))
+    while contacts:  # of equal priorities, the contact goes first whose parts have the lowest pair of leaves
+        low = min(contacts, key=lambda pair: (priority(contacts[pair][0]), contacts[pair][1]))
+        merges.append((priority(contacts[low][0]), frozenset.union(*low)))
         joint = merges[-1][1]
         after = {}
-        for pair, values in contacts.items():
+        for pair, (values, leaves) in contacts.items():
             now = frozenset(joint if part in low else part for part in pair)
             if len(now) == 2:
-                after[now] = after.get(now, []) + values
+                others, lowest = after.get(now, ([], leaves))
+                after[now] = others + values, min(lowest, leaves)
         contacts = after
     return merges
 

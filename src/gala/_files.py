@@ -129,11 +129,11 @@ def _not_written(fn: FileName, error: OSError) -> FileError:
 
 def _remove(folder: Path) -> None:
     """Remove a folder, to which the threads of an interrupted library may still be writing."""
-    for _ in range(50):
+    for _ in range(200):  # they took more than a second on a busy machine
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextmanager
