@@ -111,7 +111,7 @@ def replacing_folder(fn: FileName, is_ours: Callable[[Path], bool]) -> Iterator[
         raise _not_written(fn, error) from error
     finally:
         _remove(new)
-        _remove(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _names(fn: FileName) -> tuple[Path, Path]:
@@ -128,10 +128,14 @@ def _not_written(fn: FileName, error: OSError) -> FileError:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, to which the threads of an interrupted library may still be writing."""
+    """Remove a folder, to which the threads of an interrupted library may still be writing, and make it anew."""
+    if not folder.exists():
+        return
+    n_gone = 0
     for _ in range(200):  # they took more than a second on a busy machine
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        n_gone = 0 if folder.exists() else n_gone + 1
+        if n_gone == 10:
             return
         time.sleep(0.05)
 
