@@ -136,3 +136,12 @@ def test_table__is_true(tmp_path, row):
         written(row, tmp_path / "0", small, compression=name)
     with pytest.raises(SettingError, match="compression"):
         written(row, tmp_path / "0", small, compression="unknown")
+
+
+def test_provenance__of_a_name_with_colons_is_that_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    imio.write("a.h5::labels", np.ones((2, 3), dtype=np.int32))
+    Path("a.h5").rename("a::b.h5")
+    found = imio.provenance({}, ["a::b.h5", "a::b.h5::labels"])["inputs"]
+    assert set(found) == {"a::b.h5", "a::b.h5::labels"}
+    assert len(set(found.values())) == 1

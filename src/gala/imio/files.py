@@ -19,6 +19,7 @@ from gala._types import Array
 from gala.errors import FileError, GalaError, SettingError, ShapeError
 from gala.imio.axes import axis_names, check_unit, usual_chunks
 from gala.imio.metadata import as_json
+from gala.imio.places import Place
 from gala.imio.volume import Stored, Volume
 
 # Format: the module that knows it, and the ends of names that mean it, the most telling first.
@@ -35,27 +36,6 @@ _formats: dict[str, tuple[str, tuple[str, ...]]] = {
     "n5": ("tensorstores", (".n5",)),
     "precomputed": ("tensorstores", (".precomputed",)),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a volume is: a file or folder, and the dataset in it."""
-
-    path: Path
-    dataset: str | None
-
-    @classmethod
-    def of(cls, name: FileName) -> Place:
-        """Return the place that a name with an optional ``::dataset`` means."""
-        file, mark, dataset = str(name).rpartition("::")
-        if not mark or Path(name).exists():  # a name may hold colons
-            file, dataset = str(name), ""
-        if not file:
-            raise SettingError(f"a volume needs the name of a file or folder; got {str(name)!r}.")
-        return cls(Path(file), dataset.strip("/") or None)
-
-    def __str__(self) -> str:
-        return str(self.path) if self.dataset is None else f"{self.path}::{self.dataset}"
 
 
 @dataclass(frozen=True, slots=True)

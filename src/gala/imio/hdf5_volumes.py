@@ -17,9 +17,10 @@ import h5py
 from gala._files import existing_file, replacing
 from gala.errors import FileError, SettingError
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit
-from gala.imio.files import Options, Place
+from gala.imio.files import Options
 from gala.imio.hdf5 import changed_h5, create_h5, datasets_in, opened_h5
 from gala.imio.metadata import parsed
+from gala.imio.places import Place
 from gala.imio.pyramid import fill
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Stored, Volume

@@ -10,7 +10,8 @@ import numpy as np
 from gala._files import existing_file, replacing
 from gala._types import Array
 from gala.errors import GalaWarning, SettingError
-from gala.imio.files import Options, Place, refuse_dataset
+from gala.imio.files import Options, refuse_dataset
+from gala.imio.places import Place
 from gala.imio.volume import Box, Stored, Volume
 
 

@@ -18,7 +18,8 @@ from gala._files import existing_file, replacing, replacing_folder
 from gala._types import Array
 from gala.errors import FileError, ImageError, SettingError
 from gala.imio.axes import Axes, axis_names
-from gala.imio.files import Options, Place, refuse_dataset
+from gala.imio.files import Options, refuse_dataset
+from gala.imio.places import Place
 from gala.imio.stacks import Series, fit_for_png, images_in, number_in_name, numbered, read_image, write_png
 from gala.imio.volume import Stored, Volume
 

@@ -19,7 +19,8 @@ from gala._types import Array
 from gala.errors import FileError, GalaError, ImageError, SettingError
 from gala.graph.labels import as_labels
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit, spatial
-from gala.imio.files import Options, Place
+from gala.imio.files import Options
+from gala.imio.places import Place
 from gala.imio.pyramid import coarser, fill, halvings, scaled_spacing
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Box, Stored, Volume

@@ -18,8 +18,9 @@ from gala._files import existing_file, replacing
 from gala._types import Array
 from gala.errors import ImageError, SettingError
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit, spatial
-from gala.imio.files import Options, Place, refuse_dataset
+from gala.imio.files import Options, refuse_dataset
 from gala.imio.npy import Mapped
+from gala.imio.places import Place
 from gala.imio.stacks import check_last_page
 from gala.imio.volume import Box, Stored, Volume
 

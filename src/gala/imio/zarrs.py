@@ -14,8 +14,9 @@ from gala._files import replacing_folder
 from gala.errors import FileError, SettingError
 from gala.imio import ome
 from gala.imio.axes import Axes, axis_letters, axis_names, known_unit
-from gala.imio.files import Options, Place
+from gala.imio.files import Options
 from gala.imio.metadata import parsed
+from gala.imio.places import Place
 from gala.imio.pyramid import coarser, fill, halvings
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Box, Stored, Volume

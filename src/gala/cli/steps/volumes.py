@@ -12,6 +12,7 @@ from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.labels import as_labels
 from gala.graph.volume import check_spacing
 from gala.imio.files import format_asked
+from gala.imio.places import Place
 
 Lengths: TypeAlias = tuple[float, ...]
 
@@ -109,4 +110,4 @@ def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | P
 
 
 def _file(name: str | Path) -> Path:
-    return Path(str(name).partition("::")[0]).resolve()
+    return Place.of(name).path.resolve()
