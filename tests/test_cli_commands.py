@@ -105,6 +105,14 @@ def test_segment__without_superpixels_makes_and_keeps_them(volumes):
 
 
 @pytest.mark.usefixtures("inside")
+def test_segment__makes_superpixels_of_the_first_of_several_channels(volumes):
+    imio.write("p4.h5", volumes["test"].p4, spacing=SPACING)
+    good("segment", "p4.h5", "seg.h5", "-t", 0.5)
+    expected = superpixels(volumes["test"].p4[..., 0], spacing=SPACING)
+    np.testing.assert_array_equal(imio.read("seg-superpixels.h5"), expected)
+
+
+@pytest.mark.usefixtures("inside")
 def test_cut__gives_what_segment_gave_at_that_threshold():
     good("segment", "map.h5", "seg.h5", "--superpixels", "sp.zarr", "-t", 0.3, "-t", 0.6, "--tree", "kept.npz")
     good("cut", "sp.zarr", "kept.npz", "cut.ome.zarr", "-t", 0.3, "-t", 0.6)

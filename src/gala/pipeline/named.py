@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from gala.engine.policy import (
 from gala.errors import PolicyError
 from gala.graph.affinities import as_affinities, scaled
 from gala.graph.affinity_graph import LiftedEdges, build_affinity_graph
-from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 from gala.morpho.oversegmentation import superpixels
@@ -42,6 +42,20 @@ _with_number: dict[str, Callable[[float], Policy]] = {
     "mean-sem": lambda alpha: boundary_mean_plus_sem(alpha=alpha),
 }
 POLICY_NAMES = (*_plain, *(f"{name}:NUMBER" for name in _with_number))
+
+
+_learned = "learned:"
+
+
+def learned_file(name: str) -> Path | None:
+    """Return the file of the segmenter that a name means, or None if it is that of a policy made by hand.
+
+    Examples
+    --------
+    >>> learned_file("learned:a.npz").name, learned_file("mean")
+    ('a.npz', None)
+    """
+    return Path(name.removeprefix(_learned)) if name.startswith(_learned) else None
 
 
 def named_policy(name: str) -> Policy:
@@ -86,6 +100,8 @@ class HandMade:
         Size of a voxel along each axis, in physical units. By default 1.
     n_threads : int, optional
         By default the environment variable GALA_NUM_THREADS, or else the number of cores.
+    ndim : int, optional
+        Axes of an image, channels aside. By default as many as superpixels or a mask have, or, without, all of them.
 
     Examples
     --------
@@ -98,11 +114,12 @@ class HandMade:
     policy: Policy
     spacing: Sequence[float] | None = None
     n_threads: int | None = None
+    ndim: int | None = None
     threshold_: float = 0.5  # where to cut unless told otherwise
 
-    def make_superpixels(self, image: ArrayLike, *, mask: ArrayLike | None = None, ndim: int | None = None) -> Labels:
+    def make_superpixels(self, image: ArrayLike, *, mask: ArrayLike | None = None) -> Labels:
         """Return the superpixels of an image; see `Segmenter.make_superpixels`."""
-        volume = with_superpixels(given_volume(image, mask=mask, ndim=ndim), spacing=self.spacing)
+        volume = with_superpixels(given_volume(image, mask=mask, ndim=self.ndim), spacing=self.spacing)
         assert volume.superpixels is not None  # they were just made
         return volume.superpixels
 
@@ -111,7 +128,8 @@ class HandMade:
     ) -> tuple[RegionGraph, LiftedEdges | None]:
         """Return the graph of an image, with what the policy needs; it has no lifted edges. Warn if it is inverted."""
         volume = given_volume(image, superpixels=superpixels, mask=mask)
-        check_boundary(volume, as_labels(superpixels, "superpixels"))
+        assert volume.superpixels is not None  # they are given
+        check_boundary(volume, volume.superpixels)
         return graph_of(volume, self.policy.needs, spacing=self.spacing, n_threads=self.n_threads).graph, None
 
     def merge_tree(self, image: ArrayLike, superpixels: ArrayLike, *, mask: ArrayLike | None = None) -> MergeTree:
@@ -143,13 +161,7 @@ class FromAffinities(HandMade):
     offsets: Sequence[Sequence[int]] = ()
     polarity: str = "attractive"
 
-    def make_superpixels(
-        self,
-        image: ArrayLike,
-        *,
-        mask: ArrayLike | None = None,
-        ndim: int | None = None,  # noqa: ARG002  # offsets say it
-    ) -> Labels:
+    def make_superpixels(self, image: ArrayLike, *, mask: ArrayLike | None = None) -> Labels:
         """Return the superpixels of affinities."""
         options: dict[str, Any] = {"offsets": self.offsets, "polarity": self.polarity}
         return superpixels(image, method="affinities", spacing=self.spacing, mask=mask, **options)

@@ -25,38 +25,45 @@ from gala.cli.steps.volumes import (
 from gala.cli.talk import bar_on_terminal, step
 from gala.engine.partition import METHODS, partition
 from gala.errors import ShapeError
-from gala.graph.affinities import as_affinities, as_priority
+from gala.graph.affinities import as_priority
 from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
-from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, named_policy
-
-_learned = "learned:"
+from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, learned_file, named_policy
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Outputs:
     """Segmentations to be written, one for each threshold."""
 
     files: dict[float, str]
     spacing: Lengths | None
-    n_threads: int | None
-    priority: Callable[[float], float] = float  # of a threshold
+    origin: Mapping[str, Any]
+    n_voxels: int
 
-    def write(
-        self, superpixels: Labels, tree: MergeTree, origin: Mapping[str, Any], mask: Array | None = None
-    ) -> list[dict[str, Any]]:
-        """Write each, and return what there is to say of it."""
-        of_leaves = leaf_labels(superpixels, tree, mask=mask, n_threads=self.n_threads)
-        options: dict[str, Any] = {"of_leaves": of_leaves, "mask": mask, "n_threads": self.n_threads}
+    def write(self, segment_at: Callable[[float], tuple[Labels, int]]) -> list[dict[str, Any]]:
+        """Write what is made at each threshold, labels and how many segments, and return what there is to say of it."""
         found = []
         for threshold, fn in self.files.items():
-            with step(f"Cutting at {threshold:g} and writing {fn}", superpixels.size):
-                segments = cut_labels(superpixels, tree, self.priority(threshold), **options)
-                made_by = {**origin, "parameters": {**origin["parameters"], "threshold": threshold}}
+            with step(f"Segmenting at {threshold:g} and writing {fn}", self.n_voxels):
+                segments, n_segments = segment_at(threshold)
+                made_by = {**self.origin, "parameters": {**self.origin["parameters"], "threshold": threshold}}
                 imio.write(fn, segments, spacing=self.spacing, provenance=made_by)
-            found.append({"threshold": threshold, "segments": tree.n_segments(self.priority(threshold)), "file": fn})
+            found.append({"threshold": threshold, "segments": n_segments, "file": fn})
         return found
+
+
+def cuts_of(
+    tree: MergeTree, superpixels: Labels, mask: Array | None, n_threads: int | None
+) -> Callable[[float], tuple[Labels, int]]:
+    """Return what cuts a tree at a height."""
+    of_leaves = leaf_labels(superpixels, tree, mask=mask, n_threads=n_threads)
+
+    def cut_at(height: float) -> tuple[Labels, int]:
+        segments = cut_labels(superpixels, tree, height, mask=mask, of_leaves=of_leaves, n_threads=n_threads)
+        return segments, tree.n_segments(height)
+
+    return cut_at
 
 
 def cut(
@@ -76,13 +83,13 @@ def cut(
     check_same_voxels(inputs)
     merges = MergeTree.load(tree)
     plan = {"superpixels": superpixels, "merges": merges.n_merges, "files": [*files.values()]}
-    cuts = Cuts(files, common_spacing(None, [superpixels]), n_threads)
+    spacing = common_spacing(None, [superpixels])
     if dry_run:
         return plan
     with step("Reading"):
         labels, keep = read_labels(superpixels), read_maybe(mask)
     origin = imio.provenance({"command": "cut"}, [*inputs, tree])
-    return plan | {"cuts": cuts.write(labels, merges, origin, keep)}
+    return plan | {"cuts": Outputs(files, spacing, origin, labels.size).write(cuts_of(merges, labels, keep, n_threads))}
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Request:
     @property
     def model(self) -> Path | None:
         """The file of a policy that was learned."""
-        return Path(self.policy.removeprefix(_learned)) if self.policy.startswith(_learned) else None
+        return learned_file(self.policy)
 
     @property
     def way(self) -> Segmenter | HandMade:
@@ -129,7 +136,9 @@ class Request:
             return segmenter.set_params(**options)
         policy = named_policy("mean" if self.policy in METHODS else self._policy)
         if self.affinities is None:
-            return HandMade(policy, self.spacing, self.n_threads)
+            with imio.open(self.image) as volume:
+                ndim = sum(axis != "channel" for axis in volume.axes)
+            return HandMade(policy, self.spacing, self.n_threads, ndim)
         return FromAffinities(
             policy,
             self.spacing,
@@ -168,10 +177,9 @@ class Request:
         except ShapeError:  # the file says otherwise
             values = imio.read(self.image)
         first: Array = np.moveaxis(values, -1, 0)
-        known = as_affinities(first, self.affinities.offsets, self.affinities.polarity)
         if self.model is None:
             return first
-        return affinity_maps(known.values, self.affinities.offsets, polarity=known.polarity)
+        return affinity_maps(first, self.affinities.offsets, polarity=self.affinities.polarity)
 
 
 def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
@@ -204,34 +212,29 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
         with step(f"Making superpixels and writing {made}", boundary.size):
             labels = way.make_superpixels(boundary, mask=keep)
             imio.write(made, labels, spacing=request.spacing, provenance=origin)
+    outputs = Outputs(files, request.spacing, origin, labels.size)
     if not is_tree:
-        return plan | {"cuts": _partition(request, way, files, origin, (boundary, labels, keep))}
+        return plan | {"cuts": outputs.write(_partitions(request, way, boundary, labels, keep))}
     with step("Building the graph, merging, and writing the tree", labels.size):
         merges = way.merge_tree(boundary, labels, mask=keep)
         merges.save(kept)
-    cuts = Cuts(files, request.spacing, request.n_threads, request.priority)
-    return plan | {"merges": merges.n_merges, "cuts": cuts.write(labels, merges, origin, keep)}
+    cut_at = cuts_of(merges, labels, keep, request.n_threads)
+    return plan | {"merges": merges.n_merges, "cuts": outputs.write(lambda t: cut_at(request.priority(t)))}
 
 
-def _partition(
-    request: Request,
-    way: Any,
-    files: Mapping[float, str],
-    origin: Mapping[str, Any],
-    volumes: tuple[Array, Labels, Array | None],
-) -> list[dict[str, Any]]:
-    """Partition the graph for each threshold, where attraction ends, and write what comes of it."""
-    boundary, labels, keep = volumes
+def _partitions(
+    request: Request, way: Any, boundary: Array, labels: Labels, keep: Array | None
+) -> Callable[[float], tuple[Labels, int]]:
+    """Return what partitions the graph, given where attraction ends."""
     with step("Building the graph", labels.size):
         graph, lifted = way.graph(boundary, labels, mask=keep)
-    far = None if request.policy.startswith("gasp") else lifted
-    found = []
-    for threshold, fn in files.items():
-        with step(f"Partitioning at {threshold:g} and writing {fn}", labels.size):
-            bias = request.priority(threshold)
-            result = partition(graph, request.policy, way.policy, lifted=far, bias=bias, n_threads=request.n_threads)
-            made_by = {**origin, "parameters": {**origin["parameters"], "threshold": threshold}}
-            segments = result.segmentation(labels, mask=keep, n_threads=request.n_threads)
-            imio.write(fn, segments, spacing=request.spacing, provenance=made_by)
-        found.append({"threshold": threshold, "segments": result.n_segments, "file": fn})
-    return found
+    options: dict[str, Any] = {
+        "lifted": None if request.policy.startswith("gasp") else lifted,
+        "n_threads": request.n_threads,
+    }
+
+    def partition_at(threshold: float) -> tuple[Labels, int]:
+        found = partition(graph, request.policy, way.policy, bias=request.priority(threshold), **options)
+        return found.segmentation(labels, mask=keep, n_threads=request.n_threads), found.n_segments
+
+    return partition_at

@@ -15,10 +15,8 @@ from gala.errors import PolicyError, SettingError, ShapeError
 from gala.features.declared import Declared
 from gala.graph.blockwise import dask_module
 from gala.pipeline.blockwise.inputs import digest
-from gala.pipeline.named import named_policy
+from gala.pipeline.named import learned_file, named_policy
 from gala.pipeline.segmenter import Segmenter
-
-_learned = "learned:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +51,8 @@ def way_of(policy: Any, agglomeration: str) -> Way:
     PolicyError, SettingError
         If it means none, or the policy needs the voxels of the whole volume.
     """
-    if isinstance(policy, str) and policy.startswith(_learned):
-        policy = Path(policy.removeprefix(_learned))
+    if isinstance(policy, str):
+        policy = learned_file(policy) or policy
     if isinstance(policy, Path):
         policy = Segmenter.load(policy)
     if isinstance(policy, Segmenter):
