@@ -32,19 +32,26 @@ def passes(
     Passes more than `depth` above the `lowest` heights, shape (N,), and those between `cells`, shape (N,), are left
     out; see `gala._kernels.basins.find_passes`.
     """
-    strides = np.array(labels.strides) // labels.itemsize
     cells = np.zeros(lowest.size, dtype=np.int64) if cells is None else cells
-    lengths = np.array(labels.shape)
-    pairs, faces = find_passes(labels.reshape(-1), height.reshape(-1), lengths, strides, lowest, cells, depth)
+    pairs, faces = _between(labels, height, lowest, cells, depth)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 1]))
     return pairs[order], faces[order]
 
 
 def weakest_first(labels: Labels, boundary: Array, n_labels: int) -> Ints:
     """Return pairs of neighbours, shape (E, 2), in the order of the mean boundary over their faces."""
-    pairs, faces = passes(labels, boundary, np.zeros(n_labels))
+    pairs, faces = _between(labels, boundary, np.zeros(n_labels), np.zeros(n_labels, dtype=np.int64), np.inf)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], faces[:, 2] / faces[:, 0]))
     return np.ascontiguousarray(pairs[order])
+
+
+def _between(labels: Labels, height: Array, lowest: Floats, cells: Ints, depth: float) -> tuple[Ints, Floats]:
+    """Return pairs of neighbours and what lies between them, in no order; see `gala._kernels.basins.find_passes`."""
+    strides = np.array(labels.strides) // labels.itemsize
+    found: tuple[Ints, Floats] = find_passes(
+        labels.reshape(-1), height.reshape(-1), np.array(labels.shape), strides, lowest, cells, depth
+    )
+    return found
 
 
 def _relabelled(labels: Labels, root: Ints) -> Labels:
