@@ -43,12 +43,8 @@ def run(folder, out="seg.zarr", **options):
 
 
 def outputs_in(folder):
-    """Return the content of all files that a run makes in a folder, by name, but for locks and markers.
-
-    A kill may leave the hidden file that was being written; nothing reads it.
-    """
+    """Return the content of all files that a run makes in a folder, by name, but for locks and markers."""
     files = [fn for fn in sorted(folder.rglob("*")) if fn.is_file() and "done" not in fn.parts]
-    files = [fn for fn in files if not fn.name.startswith(".")]
     return {str(fn.relative_to(folder)): fn.read_bytes() for fn in files}
 
 
@@ -94,6 +90,18 @@ def test_same_run_again__does_nothing(volume):
     again = run(folder, progress=lambda *step: told.append(step))
     assert {each["now"] for each in again["stages"].values()} == {0}
     assert told == []
+
+
+def test_killed_run__leaves_nothing_unfinished_to_those_after_it(volume):
+    folder, _ = volume
+    run(folder, "a/seg.zarr")
+    before = outputs_in(folder / "a")
+    for left in [".01234567-seg.zarr/zarr.json", "seg.zarr/0/.89abcdef-zarr.json", "seg.zarr/0/zarr.1.partial"]:
+        (folder / "a" / left).parent.mkdir(exist_ok=True)
+        (folder / "a" / left).write_text("half of it")
+    (folder / "a/.01234567-seg-tree.npz").write_text("half of it")
+    run(folder, "a/seg.zarr")
+    assert outputs_in(folder / "a") == before
 
 
 def test_removed_results__are_made_again(volume):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import shutil
@@ -94,7 +95,7 @@ def replacing_folder(fn: FileName, is_ours: Callable[[Path], bool]) -> Iterator[
     path, new = _names(fn)
     if path.exists() and not (path.is_dir() and (is_ours(path) or not any(path.iterdir()))):
         raise FileError(f"{fn} cannot be written: something else has that name; remove it or choose another name.")
-    old = path.with_name(f".{uuid4().hex[:8]}-old-{path.name}")
+    old = _beside(path)
     try:
         yield new
         if path.exists():
@@ -119,7 +120,20 @@ def _names(fn: FileName) -> tuple[Path, Path]:
     path = Path(fn).resolve()
     if not path.parent.is_dir():
         raise FileError(f"{fn} cannot be written: there is no folder {path.parent}; make it first.")
-    return path, path.with_name(f".{uuid4().hex[:8]}-{path.name}")
+    return path, _beside(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{uuid4().hex[:8]}-{path.name}")
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove the new files and folders that writers of `path`, which were killed, left beside it."""
+    for left in path.parent.glob(f".????????-{glob.escape(path.name)}"):
+        if left.is_dir():
+            _remove(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _not_written(fn: FileName, error: OSError) -> FileError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gala._files import remove_unfinished
 from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.blockwise import warn_of_chunks
 from gala.graph.grid import Grid
@@ -182,7 +183,6 @@ class Job:
         done.mkdir(parents=True, exist_ok=True)
         with only_run(done, str(self.out)):
             clean(self.work, *(place for place in self.written.values() if place.suffix == ".zarr"))
-            for file in self.tree.parent.glob(f".????????-{self._stem}*"):
-                if file.is_file():
-                    file.unlink(missing_ok=True)
+            for place in (self.tree, *self.written.values()):
+                remove_unfinished(place)
             yield
