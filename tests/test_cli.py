@@ -14,9 +14,10 @@ from gala.imio import read_h5_stack
 from real import SCRIPT
 
 SIZE = ("--size", "12", "48", "48")
-ROWS = ("superpixels", "mean at 0.5", "learned, 1 channel", "learned, 4 channels", "best possible")
+ROWS = ("superpixels", "mean at 0.5", "historic recipe", "learned, 1 channel", "learned, 4 channels", "best possible")
 WRITTEN = {
     "mean at 0.5": "test-mean.lzf.h5",
+    "historic recipe": "test-historic.lzf.h5",
     "learned, 1 channel": "test-learned-p1.lzf.h5",
     "learned, 4 channels": "test-learned-p4.lzf.h5",
     "best possible": "test-best.lzf.h5",

@@ -38,4 +38,4 @@ def command(data: Path | None, size: tuple[int, ...] | None, seed: int | None, o
     say("Making two volumes up ..." if data is None else f"Reading {data} ...")
     volumes = synthetic_pair(size or default_size, seed=seed or 0) if data is None else read_example(data)
     click.echo(run(volumes["train"], volumes["test"], out=out, say=say))
-    say(f"Wrote segmentations.png and four segmentations to {out}.")
+    say(f"Wrote segmentations.png and five segmentations to {out}.")

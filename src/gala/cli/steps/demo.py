@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gala import agglo, classify, evaluate as ev, imio
-from gala._types import Array, Labels
+from gala import agglo, evaluate as ev, imio
+from gala._types import Labels
 from gala.datasets import ExampleVolume
-from gala.features import base, histogram, moments
+from gala.pipeline.recipe import Recipe
+from gala.pipeline.segmenter import Segmenter
 from gala.viz import draw_segmentations, save_figure
 
 _threshold = 0.5
-_random_state = 0
+_historic = Recipe("basic", "random forest", n_copies=0, n_epochs=2, decision="probability")
 _columns = ("false merges", "false splits", "VI", "Rand F", "segments", "seconds")
 _files = {
     "mean at 0.5": "test-mean.lzf.h5",
+    "historic recipe": "test-historic.lzf.h5",
     "learned, 1 channel": "test-learned-p1.lzf.h5",
     "learned, 4 channels": "test-learned-p4.lzf.h5",
     "best possible": "test-best.lzf.h5",
@@ -58,8 +60,9 @@ def compare(train: ExampleVolume, test: ExampleVolume, *, say: Say) -> list[Resu
     results = [Result("superpixels", test.superpixels, None)]
     steps: dict[str, Callable[[], Labels]] = {
         "mean at 0.5": lambda: _by_mean(test),
-        "learned, 1 channel": lambda: _by_learning(train, test, train.p1, test.p1),
-        "learned, 4 channels": lambda: _by_learning(train, test, train.p4, test.p4),
+        "historic recipe": lambda: _by_learning(train, test, "p1", _historic),
+        "learned, 1 channel": lambda: _by_learning(train, test, "p1"),
+        "learned, 4 channels": lambda: _by_learning(train, test, "p4"),
         "best possible": lambda: ev.best_possible_segmentation(test.superpixels, test.truth),
     }
     for name, step in steps.items():
@@ -90,16 +93,11 @@ def _by_mean(test: ExampleVolume) -> Labels:
     return g.get_segmentation()
 
 
-def _by_learning(train: ExampleVolume, test: ExampleVolume, train_map: Array, test_map: Array) -> Labels:
-    """Learn from the maps of one volume, and agglomerate the other with what was learned."""
-    features = base.Composite(children=[moments.Manager(), histogram.Manager()])
-    g = agglo.Rag(train.superpixels, train_map, feature_manager=features, show_progress=_on_terminal())
-    (X, y, _, _), _ = g.learn_agglomerate(train.truth, features, random_state=_random_state)
-    forest = classify.DefaultRandomForest(random_state=_random_state).fit(X, y[:, 0])
-    policy = agglo.classifier_probability(features, forest)
-    g = agglo.Rag(test.superpixels, test_map, policy, feature_manager=features, show_progress=_on_terminal())
-    g.agglomerate(_threshold)
-    return g.get_segmentation()
+def _by_learning(train: ExampleVolume, test: ExampleVolume, channels: str, recipe: Recipe | None = None) -> Labels:
+    """Learn from the maps of one volume, and segment the other with what was learned."""
+    segmenter = Segmenter(recipe, progress="bar" if _on_terminal() else None)
+    segmenter.fit(getattr(train, channels), train.truth, train.superpixels)
+    return segmenter.predict(getattr(test, channels), test.superpixels)
 
 
 def _on_terminal() -> bool:
