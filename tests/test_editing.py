@@ -296,8 +296,12 @@ def test_split__cuts_the_weakest_contacts():
 def test_split__never_takes_apart_what_must_link():
     linked = line(must_link=[(4, 5), (2, 3)])
     assert in_words(linked.split(1, 4)) == ["1", "23", "45", "6"]
-    with pytest.raises(SettingError, match=r"n must be from 2 to 4, .* those that must link counted once; got 5"):
+    with pytest.raises(
+        SettingError, match=r"n must be from 2 to 4: .* has 4 regions, those that must link counted once; got 5"
+    ):
         linked.split(1, 5)
+    with pytest.raises(SettingError, match="all regions in the segment of 1 must link"):
+        line(must_link=[(n, n + 1) for n in range(1, 6)]).split(1, 2)
 
 
 def test_split__of_pieces_that_do_not_touch():
@@ -371,8 +375,8 @@ def test_policy__that_fails_leaves_what_was_there():
         ("split_by_seeds", ([[1], [5, 2, 6]],), SettingError, "outside that of region 1 are 5, 6"),
         ("split", (77,), LabelError, "no region with label 77"),
         ("split", (6,), SettingError, "region 6 is a segment of a single region, which cannot be split"),
-        ("split", (1, 5), SettingError, "n must be from 2 to 4, the regions in the segment of 1; got 5"),
-        ("split", (1, 1), SettingError, "n must be from 2 to 4, the regions in the segment of 1; got 1"),
+        ("split", (1, 5), SettingError, "n must be from 2 to 4: the segment of 1 has 4 regions; got 5"),
+        ("split", (1, 1), SettingError, "n must be from 2 to 4: the segment of 1 has 4 regions; got 1"),
         ("reagglomerate", (np.nan,), SettingError, "threshold must be a number; got nan"),
         ("reagglomerate", (0.5, [77]), LabelError, "no region with label 77"),
     ],
@@ -509,7 +513,7 @@ def test_split_node__and_split_by_seeds_return_the_new_regions():
     g = example()
     assert g.split_node(12) == [10, 11]
     assert g.split_by_seeds([[1], [4]]) == [8, 9]
-    with pytest.raises(SettingError, match="n must be from 2 to 2"):
+    with pytest.raises(SettingError, match="n must be 2: "):
         g.split_node(10, 3)
     with pytest.raises(KeyError, match="region 1 is part of a larger one"):
         g.split_node(1)

@@ -124,3 +124,9 @@ def test_viz__needs_no_window():
     code = "import sys, gala.viz.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     environment = {"PYTHONPATH": ":".join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("images", [[TRUTH], TRUTH])
+def test_draw_segmentations__asks_for_titles(images):
+    with pytest.raises(SettingError, match="images must be a mapping from titles to arrays"):
+        draw_segmentations({"same": TRUTH}, TRUTH, images)

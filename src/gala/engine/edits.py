@@ -146,11 +146,12 @@ def _split(g: EditableGraph, region: int, n: int) -> None:
     fine = g.copy()
     fine.undo(tree.n_leaves + np.flatnonzero(trees.mixed(tree.children, _units(g, leaves))))
     units, of_leaf = np.unique(fine.regions_holding(leaves), return_inverse=True)
+    if len(units) == 1:
+        raise SettingError(f"all regions in the segment of {region} must link, so it cannot be split.")
     if not 2 <= n <= len(units):
         linked = "" if len(units) == len(leaves) else ", those that must link counted once"
-        raise SettingError(
-            f"n must be from 2 to {len(units)}, the regions in the segment of {region}{linked}; got {n}."
-        )
+        possible = "2" if len(units) == 2 else f"from 2 to {len(units)}"
+        raise SettingError(f"n must be {possible}: the segment of {region} has {len(units)} regions{linked}; got {n}.")
     contacts = fine.contacts_among(leaves)
     ends = np.searchsorted(units, fine.state.ends[contacts])
     part = np.full(tree.n_leaves, -1)

@@ -53,7 +53,7 @@ def draw_segmentations(
     ShapeError
         If the arrays are not in 2 or 3 dimensions, or of different shapes.
     SettingError
-        If there is no such plane.
+        If there is no such plane, or images or segmentations have no titles.
 
     Examples
     --------
@@ -62,6 +62,10 @@ def draw_segmentations(
     >>> [panel.get_title() for panel in figure.axes]
     ['image', 'all\nVI 1.00 + 0.00 = 1.00', 'truth']
     """
+    for name, given in (("segmentations", segmentations), ("images", images)):
+        if not isinstance(given, Mapping):
+            wanted = f"{name} must be a mapping from titles to arrays, such as {{'title': array}}"
+            raise SettingError(f"{wanted}; got {type(given).__name__}.")
     objects = np.asarray(truth)
     where = _position(objects.shape, plane)
     nearest = nearest_object(objects[where])
