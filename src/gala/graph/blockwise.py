@@ -243,7 +243,7 @@ def block_graph(
         wants_faces=of_regions.needs_faces or of_contacts.needs_faces,
     )
     parts = gather_block(block, of_regions, of_contacts, len(found), False)
-    return slab_graph(found, parts, region_spec, contact_spec, volume)
+    return joined([slab_graph(found, parts, region_spec, contact_spec, volume)])
 
 
 def with_columns(graphs: Sequence[RegionGraph], features: Leaves | Sequence[Leaves]) -> RegionGraph:

@@ -26,7 +26,7 @@ from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError
 from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, lay_out
-from gala.graph.regions import RegionGraph, joined, pack, unpack
+from gala.graph.regions import RegionGraph, joined
 from gala.graph.volume import Volume, check_volume, slabs_of
 
 _TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at hand stay in the processor's cache
@@ -304,20 +304,21 @@ def slab_graph(
     contact_spec: CacheSpec,
     volume: Volume,
 ) -> RegionGraph:
-    """Return what kernels such as `gather_block` found in a slab as a graph, its labels and edges sorted."""
+    """Return what kernels such as `gather_block` found in a slab as a graph, its edges in the order they were met.
+
+    `joined` puts them in order: 256 bins of 99,348 contacts are a quarter of a gigabyte, which need not move twice.
+    """
     pairs, region_rows, contact_rows, border_sizes, _ = parts
     by_label = np.argsort(found)
     place = np.empty_like(by_label)
     place[by_label] = np.arange(len(found))
-    keys = pack(np.sort(place[pairs], axis=1))
-    by_key = np.argsort(keys)
     return RegionGraph(
         labels=found[by_label].astype(volume.labels.dtype),
-        edges=unpack(keys[by_key]),
+        edges=np.sort(place[pairs], axis=1),
         region_spec=region_spec,
         region_cache=region_rows[by_label],
         contact_spec=contact_spec,
-        contact_cache=contact_rows[by_key],
+        contact_cache=contact_rows,
         border_sizes=border_sizes[by_label],
         kind=volume.kind,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,8 @@ class RegionGraph:
 def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
     """Return the graph of all blocks of a volume from the graphs of each, joined in the order given.
 
+    The edges of each may be in any order.
+
     Raises
     ------
     FeatureError
@@ -83,7 +85,7 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
     """
     first = graphs[0]
     if len(graphs) == 1:
-        return first
+        return _in_order(first)
     for other in graphs[1:]:
         for name in ("region_spec", "contact_spec", "kind"):
             if getattr(first, name) != getattr(other, name):
@@ -116,6 +118,15 @@ def joined(graphs: Sequence[RegionGraph]) -> RegionGraph:
         border_sizes=border_sizes,
         kind=first.kind,
     )
+
+
+def _in_order(graph: RegionGraph) -> RegionGraph:
+    """Return the graph with its edges sorted."""
+    keys = pack(graph.edges)
+    if (keys[1:] > keys[:-1]).all():
+        return graph
+    by_key = np.argsort(keys)
+    return replace(graph, edges=graph.edges[by_key], contact_cache=graph.contact_cache[by_key])
 
 
 def find_labels(known: Labels, labels: ArrayLike) -> Ints:

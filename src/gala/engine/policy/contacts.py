@@ -14,7 +14,7 @@ from gala.engine.policy.rows import RowPolicy, adjustable
 from gala.errors import SettingError
 from gala.features import extrema, histogram, moments
 from gala.features.declared import OfContacts
-from gala.features.histogram import parameters_of_bins, percentile
+from gala.features.histogram import n_counted, parameters_of_bins, percentile
 from gala.features.options import channel_number, finite_number
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def _write_quantile(params: Floats, u: Floats, v: Floats, edge: Floats, out: Flo
 def _write_middle(params: Floats, u: Floats, v: Floats, edge: Floats, out: Floats) -> None:
     """Write the middle of the bin that holds a quantile: of ``params[1]`` bins from ``params[2]`` on."""
     first, n_bins = int(params[0]), int(params[1])
-    total = 0.0
-    for b in range(n_bins):
-        total += edge[first + b]
-    rank = params[4] * total * (1 - 1e-12)  # 0.15 of 20 is 3, not a little more
+    rank = params[4] * n_counted(edge, first, n_bins) * (1 - 1e-12)  # 0.15 of 20 is 3, not a little more
     below, b = edge[first], 0
     while b < n_bins - 1 and (below < rank or below == 0.0):
         b += 1
