@@ -14,6 +14,7 @@ import numpy as np
 from gala._kernels.containers import grown_table, is_free, new_table, slot_of, value_at
 from gala._kernels.faces import add_contact_faces, add_region_faces
 from gala._kernels.jit import call_gather, kernel, pasted
+from gala._kernels.rows import count_voxels
 from gala._types import Array, Bools, Floats, Ints, Labels
 
 NO_REGION = -1  # voxels that are masked or background
@@ -350,8 +351,7 @@ def add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
 def join_voxels(block: Block, gathering: Gathering, room: Buffer, n: int, rows: Floats) -> None:
     """Join the first `n` voxels of `room` into `rows`: their count here, other columns by the gather kernels."""
     owners = room.owners[:n]
-    for i in range(n):
-        rows[np.uint64(owners[i]), np.uint64(0)] += 1.0
+    count_voxels(owners, 0, rows)
     n_coords, n_faces = n if gathering.needs_coords else 0, n if gathering.needs_faces else 0
     _find_coords(block, room, n_coords)
     for s in range(gathering.steps.shape[0]):

@@ -107,20 +107,20 @@ def descend(height: Array, ties: Array, inside: Bools, basins: Ints) -> Ints:
                 if may.size > 0 and not may[here]:
                     way[here] = _MASKED
                     continue
-                low = here
+                low, level = here, flat[here]
                 # In the order of positions, so that the first of equals is kept.
                 if z > 0:
-                    low = _lower(flat, tie, may, low, here - strides[0])
+                    low, level = _lower(flat, tie, may, low, level, here - strides[0])
                 if y > 0:
-                    low = _lower(flat, tie, may, low, here - strides[1])
+                    low, level = _lower(flat, tie, may, low, level, here - strides[1])
                 if x > 0:
-                    low = _lower(flat, tie, may, low, here - strides[2])
+                    low, level = _lower(flat, tie, may, low, level, here - strides[2])
                 if x < n_columns - 1:
-                    low = _lower(flat, tie, may, low, here + strides[2])
+                    low, level = _lower(flat, tie, may, low, level, here + strides[2])
                 if y < n_rows - 1:
-                    low = _lower(flat, tie, may, low, here + strides[1])
+                    low, level = _lower(flat, tie, may, low, level, here + strides[1])
                 if z < n_planes - 1:
-                    low = _lower(flat, tie, may, low, here + strides[0])
+                    low, level = _lower(flat, tie, may, low, level, here + strides[0])
                 way[here] = low
                 if low == here:
                     if n == minima.size:
@@ -133,15 +133,15 @@ def descend(height: Array, ties: Array, inside: Bools, basins: Ints) -> Ints:
 
 
 @pasted
-def _lower(height: Array, ties: Array, inside: Bools, a: int, b: int) -> int:
-    """Return the lower of two positions of which only `b` may be outside."""
+def _lower(height: Array, ties: Array, inside: Bools, a: int, level: float, b: int) -> tuple[int, float]:
+    """Return the lower of two positions of which only `b` may be outside, and its height; `level` is that of `a`."""
+    here = height[np.uint64(b)]
     if inside.size > 0 and not inside[b]:
-        return a
-    if height[b] != height[a]:
-        return b if height[b] < height[a] else a
-    if ties[b] != ties[a]:
-        return b if ties[b] < ties[a] else a
-    return min(a, b)
+        return a, level
+    if here == level:
+        return (b if ties[b] < ties[a] or (ties[b] == ties[a] and b < a) else a), level
+    # Without branches, which the processor could not guess.
+    return b if here < level else a, min(here, level)
 
 
 @pasted
