@@ -81,8 +81,8 @@ def agglomerate_inside(
     merges : Merges
         The merges made here, for `assemble`.
     remainder : Remainder
-        The graph after them. If the policy is reducible, without the regions that are finished, and their contacts:
-        those not frozen all of whose contacts are at or above `threshold`.
+        The graph after them, without the regions that are finished, and their contacts: those not frozen all of
+        whose contacts are at or above `threshold`.
 
     Raises
     ------
@@ -130,8 +130,7 @@ def agglomerate_inside(
         priority=g.tree.priority,
         tie_labels=before.tie_labels[by_rank[rank]],
     )
-    waits = waiting | _below(g, threshold) if g.policy.reducible else np.ones_like(waiting)
-    return merges, _remainder(g, before, lowest[g.state.node], by_rank, waits)
+    return merges, _remainder(g, before, lowest[g.state.node], by_rank, waiting | _below(g, threshold))
 
 
 def _below(g: RunningGraph, threshold: float) -> Bools:
