@@ -463,7 +463,7 @@ def test_superpixels__made_block_by_block_do_not_depend_on_blocks(volume, chunks
     assert whole.dtype == np.uint64
     assert_array_equal(imio.read(folder / "seg-superpixels.zarr"), whole)
     assert_array_equal(imio.read(folder / "seg.zarr"), imio.read(folder / "a/seg.zarr"))
-    assert report["merges"] == len(np.unique(whole)) - 1
+    assert report["merges"] == len(np.unique(whole)) - report["cuts"][0]["segments"] > 0
 
 
 def test_boundary_map__made_block_by_block_is_that_of_the_whole(volume):
