@@ -178,6 +178,9 @@ def main():
     options.add_argument("--workers", type=int, default=1)
     options.add_argument("--repeat", type=Path, help="make volume and superpixels of those of a smaller one")
     options.add_argument("--threshold", type=float, default=77.0)  # of 255
+    options.add_argument("--superpixels", choices=["make", "keep"], default="make")
+    options.add_argument("--check", action="store_true", help="compare with the tree of the whole graph, up to 512")
+    options.add_argument("--agglomerate", action="store_true", help="use graphs that are there; stop after merges")
     given = options.parse_args()
     folder = given.folder / str(given.side)
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,8 +200,9 @@ def main():
         write_synthetic_zarr(folder / "volume.zarr", grid.shape, chunks, n_threads=given.workers)
         spent = {"cpu": {"work": time.process_time() - cpu}, "peak": memory("VmHWM")}
         print_stage("generate, two arrays", n_voxels, given.workers, time.perf_counter() - begun, [spent])
-    shutil.rmtree(folder / "graphs", ignore_errors=True)
-    (folder / "graphs").mkdir()
+    if not given.agglomerate:
+        shutil.rmtree(folder / "graphs", ignore_errors=True)
+        (folder / "graphs").mkdir()
     with ProcessPoolExecutor(given.workers, get_context("spawn"), start_worker) as pool:
         list(pool.map(memory, ["VmRSS"] * 4 * given.workers))
 
@@ -212,13 +216,17 @@ def main():
             print_stage(stage, n_voxels, given.workers, wall, reports, **more)
             return reports
 
-        new_array(folder, "superpixels.zarr", grid, chunks)
-        if given.repeat:
-            list(pool.map(partial(repeat, folder, grid, given.repeat), places))
-        else:
-            run("superpixels", cut, grid)
+        if given.agglomerate:
+            agglomerate_all(folder, given, grid, n_voxels, run)
+            return
+        if given.superpixels == "make":
+            new_array(folder, "superpixels.zarr", grid, chunks)
+            if given.repeat:
+                list(pool.map(partial(repeat, folder, grid, given.repeat), places))
+            else:
+                run("superpixels", cut, grid)
         run("graph", build, grid)
-        agglomerate_all(folder, given, n_voxels, places, run)
+        agglomerate_all(folder, given, grid, n_voxels, run)
         new_array(folder, "segmentation.zarr", grid, chunks)
         run("relabel", relabel, grid)
     names = ("volume.zarr/boundary", "volume.zarr/truth", "superpixels.zarr", "segmentation.zarr", "graphs")
@@ -227,39 +235,58 @@ def main():
     print(json.dumps({"stage": "storage", "bytes_per_voxel": per_voxel}))
 
 
-def agglomerate_all(folder, given, n_voxels, places, run):
-    """Merge inside of blocks, then join all that is left at once; compare with the whole graph while it is small."""
-    labels, count = np.unique(
-        np.concatenate([read_graph(graph_file(folder, place))[0].labels for place in places]), return_counts=True
-    )
+def agglomerate_all(folder, given, grid, n_voxels, run):
+    """Merge inside of blocks, then join two and two what is left; compare with the whole graph while it is small."""
+    places = list(grid.places())
+    parts = [read_graph(graph_file(folder, place))[0].labels for place in places]
+    labels, count = np.unique(np.concatenate(parts), return_counts=True)
+    until = levels_until_alone(grid, places, parts, labels)
     reports = run("agglomeration in blocks", merge, given.threshold, labels[count > 1])
-    watch, before = Watch(), memory("VmHWM")
-    begun = time.perf_counter()
-    merges, left = zip(*(report["result"] for report in reports), strict=True)
-    joined = watch.spend("work", lambda: join_remainders(left))
-    frozen = np.zeros(joined.graph.n_regions, dtype=bool)
-    last, _ = watch.spend("work", lambda: agglomerate_inside(joined, boundary_mean, given.threshold, frozen=frozen))
-    tree = watch.spend("work", lambda: assemble(labels, [*merges, last]))
+    made, left = [], {}
+    for place, report in zip(places, reports, strict=True):
+        merges, left[0, place] = report["result"]
+        made.append(merges)
+    for level in range(1, len(grid.levels())):
+        watch, joins, most, begun = Watch(), grid.joins(level), (), time.perf_counter()
+        for place, below in joins.items():
+            joined = watch.spend("work", lambda below=below: join_remainders([left.pop(part) for part in below]))
+            outside = until[np.searchsorted(labels, joined.graph.labels)] > level
+            merges, left[level, place] = watch.spend(
+                "work",
+                lambda joined=joined, outside=outside: agglomerate_inside(
+                    joined, boundary_mean, given.threshold, frozen=outside, n_threads=1
+                ),
+            )
+            made.append(merges)
+            most = max(most, (joined.graph.n_regions, len(joined.graph.edges), len(merges.priority), bytes_of(joined)))
+        names = ("regions", "contacts", "merges", "bytes")
+        more = {f"{name}_of_largest": value for name, value in zip(names, most, strict=True)}
+        wall = time.perf_counter() - begun
+        print_stage(f"joins {level}", n_voxels, 1, wall, [watch.report()], joins=len(joins), **more)
+    watch, begun = Watch(), time.perf_counter()
+    tree = watch.spend("work", lambda: assemble(labels, made))
     np.save(folder / "leaves.npy", labels)
     np.save(folder / "names.npy", labels[tree.cut(given.threshold)])
     wall = time.perf_counter() - begun
-    print_stage(
-        "agglomeration, one join of all",
-        n_voxels,
-        1,
-        wall,
-        [watch.report()],
-        grew_MB=round((memory("VmHWM") - before) / 1e6),
-        regions=len(labels),
-        merges=tree.n_merges,
-        of_them_last=len(last.priority),
-        left=joined.graph.n_regions,
-        contacts_left=len(joined.graph.edges),
-    )
-    if len(places) <= 8:
-        whole = Remainder.of(read_graph(graph_file(folder, places[0]))[0]) if len(places) == 1 else None
-        graph = (whole or join_remainders([Remainder.of(read_graph(graph_file(folder, p))[0]) for p in places])).graph
+    print_stage("tree", n_voxels, 1, wall, [watch.report()], regions=len(labels), merges=tree.n_merges)
+    if n_voxels <= 512**3 and given.check:
+        graph = join_remainders([Remainder.of(read_graph(graph_file(folder, place))[0]) for place in places]).graph
         assert np.array_equal(agglomerate(graph, boundary_mean, given.threshold).children, tree.children)
+
+
+def levels_until_alone(grid, places, parts, labels):
+    """Return from which level of joins on only one part has each label."""
+    ends = np.full((2, len(labels), len(grid.shape)), [[[2**31]], [[-1]]])
+    for place, own in zip(places, parts, strict=True):
+        at = np.searchsorted(labels, own)
+        ends[0, at], ends[1, at] = np.minimum(ends[0, at], place), np.maximum(ends[1, at], place)
+    return sum((ends[0] >> shifts != ends[1] >> shifts).any(axis=1).astype(int) for shifts in grid.levels()[:-1])
+
+
+def bytes_of(remainder):
+    graph = remainder.graph
+    arrays = (graph.labels, graph.edges, graph.region_cache, graph.contact_cache, graph.border_sizes)
+    return sum(array.nbytes for array in arrays) + remainder.tie_labels.nbytes
 
 
 if __name__ == "__main__":

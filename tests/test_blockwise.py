@@ -254,14 +254,40 @@ def test_run__of_any_chunks_gives_the_tree_and_segmentation_of_the_whole(volume,
     tree = HandMade(named_policy(policy), (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"])
     report = run(folder, tmp_path / "seg.zarr", policy=policy, chunks=chunks, thresholds=[0.3, 0.5])
     found = MergeTree.load(report["tree"])
-    assert_array_equal(found.children, tree.children)
-    assert found.priority.tobytes() == tree.priority.tobytes()
+    kept = tree if policy == "quantile:0.5" else tree.below(0.5)
+    assert_array_equal(found.children, kept.children)
+    assert found.priority.tobytes() == kept.priority.tobytes()
     for cut in report["cuts"]:
         expected = cut_labels(arrays["sp"], tree, cut["threshold"])
         with imio.open(cut["file"]) as seg:
             assert_array_equal(seg[...], expected)
             assert (seg.spacing, seg.unit, seg.dtype) == ((2, 1, 1), "nm", arrays["sp"].dtype)
         assert cut["segments"] == len(np.unique(expected))
+
+
+@pytest.mark.compiled
+def test_run__keeps_the_tree_to_its_limit_and_goes_farther_when_asked(volume, tmp_path):
+    folder, arrays = volume
+    tree = HandMade(boundary_mean, (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"])
+    at = float(np.median(tree.priority))  # a merge of just this priority is part of the cut
+    report = run(folder, tmp_path / "seg.zarr", thresholds=at)
+    found = MergeTree.load(report["tree"])
+    assert (report["limit"], found.limit) == (at, at)
+    assert_array_equal(found.cut(at), tree.cut(at))
+    assert_array_equal(found.cut(), tree.cut(at))
+    for refused in (found.cut, found.n_segments, found.below):
+        with pytest.raises(SettingError, match=f"ends at {at:g}, .* got threshold 0.9: segment again"):
+            refused(0.9)
+    higher = run(folder, tmp_path / "seg.zarr", thresholds=0.5, limit=np.inf)
+    assert higher["stages"]["agglomeration"]["before"] == 0
+    assert higher["limit"] is None
+    assert_array_equal(MergeTree.load(higher["tree"]).children, tree.children)
+    lower = run(folder, tmp_path / "seg.zarr", thresholds=0.4)
+    assert lower["stages"]["agglomeration"]["now"] == 0
+    assert_array_equal(MergeTree.load(lower["tree"]).children, tree.children)
+    assert_array_equal(imio.read(tmp_path / "seg.zarr"), cut_labels(arrays["sp"], tree, 0.4))
+    with pytest.raises(SettingError, match=r"limit must be no lower than the thresholds, \(0.3, 0.5\); got 0.4"):
+        run(folder, tmp_path / "other.zarr", thresholds=[0.3, 0.5], limit=0.4)
 
 
 @given(volumes(max_dims=3))
@@ -277,7 +303,7 @@ def test_run__of_small_volumes_in_any_blocks_gives_the_tree_of_the_whole(tmp_pat
     imio.write(folder / "sp.zarr", labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some maps look upside down
-        report = run(folder, chunks=blocks, background=None, missing="zero")
+        report = run(folder, chunks=blocks, background=None, missing="zero", limit=np.inf)
         tree = HandMade(boundary_mean).merge_tree(image, labels)
     found = MergeTree.load(report["tree"])
     assert_array_equal(found.children, tree.children)

@@ -126,7 +126,7 @@ def test_other_policy__builds_only_what_is_new_of_the_graph(volume):
     assert len(graphs) == 1
     assert report["stages"][graphs[0]] == {"now": 8, "before": 0}
     tree = HandMade(named_policy("max"), (2, 1, 1)).merge_tree(arrays["map"], arrays["sp"])
-    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.below(0.5).children)
     back = run(folder)
     assert all(back["stages"][name] == {"now": 0, "before": 8} for name in back["stages"] if name.startswith("graph"))
 
@@ -146,7 +146,7 @@ def test_neighbouring_volume__builds_only_blocks_that_are_new_or_meet_it(tmp_pat
     (graph,) = (each for name, each in report["stages"].items() if name.startswith("graph"))
     assert graph == {"now": 8, "before": 4}  # of 12: 4 are new, and 4 see them
     tree = HandMade(named_policy("mean")).merge_tree(arrays["map"], arrays["sp"])
-    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.below(0.5).children)
 
 
 def test_changed_input__is_noticed(volume):
@@ -158,7 +158,7 @@ def test_changed_input__is_noticed(volume):
     report = run(folder)
     assert [each["now"] for name, each in report["stages"].items() if name.startswith("graph")] == [1]
     tree = HandMade(named_policy("mean"), (2, 1, 1)).merge_tree(changed, arrays["sp"])
-    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.below(0.5).children)
 
 
 SCRIPT = """
@@ -325,7 +325,7 @@ def test_missing_chunk__stops_before_anything_is_done_unless_it_is_zero(volume):
     zeros[:8, 16:, 20:] = 0
     report = run(folder, missing="zero")
     tree = HandMade(named_policy("mean"), (2, 1, 1)).merge_tree(zeros, arrays["sp"])
-    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.below(0.5).children)
 
 
 def test_full_disk__stops_the_run_naming_the_block_and_it_goes_on_later(volume):
@@ -463,7 +463,7 @@ def test_superpixels__made_block_by_block_do_not_depend_on_blocks(volume, chunks
     assert whole.dtype == np.uint64
     assert_array_equal(imio.read(folder / "seg-superpixels.zarr"), whole)
     assert_array_equal(imio.read(folder / "seg.zarr"), imio.read(folder / "a/seg.zarr"))
-    assert report["merges"] == len(np.unique(whole)) - 1
+    assert report["merges"] == len(np.unique(whole)) - report["cuts"][0]["segments"] > 0
 
 
 def test_boundary_map__made_block_by_block_is_that_of_the_whole(volume):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from gala.engine.policy import (
     row_policy,
 )
 from gala.engine.rounds import ordered
+from gala.engine.running import RunningGraph
 from gala.errors import LabelError, PolicyError, SettingError, ShapeError
 from gala.features import moments
 from gala.graph.build import build_graph
@@ -339,15 +341,54 @@ def test_blocks__of_a_reducible_policy_give_the_tree_of_the_whole(data, volume, 
         return data.draw(st.lists(st.integers(0, n - 1), min_size=2, max_size=4, unique=True))
 
     parts, left = agglomerate_blocks(graphs, policy, threshold, draw_group)
-    expected = agglomerate(whole, policy, threshold)
-    assert_same_tree(assemble(whole.labels, parts), expected)
-    # What is left is the graph of the segments.
-    roots = expected.cut()
-    assert_array_equal(left.graph.labels, np.unique(whole.labels[roots]))
-    segments = graph_of((whole.labels[roots][np.searchsorted(whole.labels, volume[0])], *volume[1:]), policy.needs)
-    assert_array_equal(left.graph.edges, segments.edges)
-    assert_array_equal(left.graph.region_cache, segments.region_cache)
-    assert_array_equal(left.graph.border_sizes, segments.border_sizes)
+    tree = assemble(whole.labels, parts)
+    assert_same_tree(tree, agglomerate(whole, policy, threshold))
+    assert tree.n_leaves == whole.n_regions
+    assert left.graph.n_regions == len(left.graph.edges) == 0
+
+
+@given(st.data(), patches(steps=(2, 4)), linkages, st.sampled_from([np.inf, -np.inf]))
+@settings(deadline=None, max_examples=60)
+def test_blocks__give_the_tree_of_the_whole_with_infinite_priorities_and_ties_at_the_limit(data, volume, linkage, far):
+    policy, (labels, image, connectivity) = LINKAGES[linkage], volume
+    wild = np.where(np.random.default_rng(image.size).random(image.shape) < 0.1, far, image)
+    alike = graph_of(volume, policy.needs)
+    graphs = [block_graph((labels, wild, connectivity), block, alike) for block in data.draw(cuts(labels.shape))]
+    whole = joined(graphs)
+    at = data.draw(st.sampled_from([-np.inf, np.inf, *np.unique(agglomerate(whole, policy).priority).tolist()]))
+    threshold = data.draw(st.sampled_from([at, np.nextafter(at, np.inf)]))
+    random = data.draw(st.randoms(use_true_random=False))
+    parts, _ = agglomerate_blocks(graphs, policy, threshold, lambda n: random.sample(range(n), min(n, 3)))
+    assert_same_tree(assemble(whole.labels, parts), agglomerate(whole, policy, threshold))
+
+
+@given(st.data(), st.one_of(patches(), volumes(max_labels=10)), linkages, thresholds)
+@some
+def test_remainder__has_the_segments_that_wait_and_no_other(data, volume, linkage, threshold):
+    policy = LINKAGES[linkage]
+    graph = graph_of(volume, policy.needs)
+    frozen = np.array(data.draw(st.lists(st.booleans(), min_size=graph.n_regions, max_size=graph.n_regions)))
+    merges, left = agglomerate_inside(graph, policy, threshold, frozen=frozen)
+    roots = assemble(graph.labels, [merges]).cut()
+    segments = graph_of((graph.labels[roots][np.searchsorted(graph.labels, volume[0])], *volume[1:]), policy.needs)
+    # Voxels that touched both parts of a segment count twice in joined rows.
+    of_pair = {tuple(pair): segments.contact_spec.empty for pair in segments.labels[segments.edges].tolist()}
+    for pair, row in zip(np.sort(graph.labels[roots][graph.edges]).tolist(), graph.contact_cache, strict=True):
+        if tuple(pair) in of_pair:
+            of_pair[tuple(pair)] = graph.contact_spec.join(of_pair[tuple(pair)], row)
+    rows = np.reshape(list(of_pair.values()), segments.contact_cache.shape)
+    segments = replace(segments, contact_cache=rows)
+    # The slow way: all that some path of contacts below the threshold leads to from a region that is frozen.
+    below = policy(RunningGraph(segments, policy), segments.edges) < threshold
+    waits = np.isin(segments.labels, graph.labels[frozen])
+    for _ in range(segments.n_regions):
+        waits[segments.edges[below & waits[segments.edges].any(axis=1)]] = True
+    contacts = waits[segments.edges].all(axis=1)
+    assert_array_equal(left.graph.labels, segments.labels[waits])
+    assert_array_equal(left.graph.labels[left.graph.edges], segments.labels[segments.edges[contacts]])
+    assert_array_equal(left.graph.contact_cache, segments.contact_cache[contacts])
+    assert_array_equal(left.graph.region_cache, segments.region_cache[waits])
+    assert_array_equal(left.graph.border_sizes, segments.border_sizes[waits])
 
 
 def test_blocks__merge_most_before_they_are_joined():

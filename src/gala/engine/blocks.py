@@ -1,8 +1,9 @@
 """Agglomeration of a volume in blocks, whose merges together are those of the whole.
 
 A block sees all of a region's contacts unless another block has the region too. Two such regions that are each other's
-best merge, whatever the other blocks hold, if the policy is reducible; all others wait. What is left is joined with
-what is left of other blocks, and so on, until one graph is left and nothing waits. The argument is in docs/blocks.md.
+best merge, whatever the other blocks hold, if the policy is reducible. Those that nothing can merge any more are left
+behind; all others wait, and are joined with those of other blocks, until nothing waits. The argument is in
+docs/blocks.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gala._kernels import trees
-from gala._kernels.state import RANK
+from gala._kernels.state import PRIORITY, RANK
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.engine.policy import Policy
 from gala.engine.rounds import merge_in_rounds, ordered
@@ -27,7 +28,7 @@ from gala.graph.tree import MergeTree
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Remainder:
-    """What is left of a block: the graph after its merges, and what ties go by.
+    """What waits of a block: the graph after its merges, without regions that are finished, and what ties go by.
 
     A region goes by the lowest label of the superpixels in it. A contact is ranked by the lowest of the pairs of
     superpixels that make it up or, if the policy is a minimum, of those that have the minimum.
@@ -80,7 +81,8 @@ def agglomerate_inside(
     merges : Merges
         The merges made here, for `assemble`.
     remainder : Remainder
-        The graph after them.
+        The graph after them, without the regions that are finished, and their contacts: those not frozen all of
+        whose contacts are at or above `threshold`.
 
     Raises
     ------
@@ -102,7 +104,11 @@ def agglomerate_inside(
     >>> merges.labels.tolist(), left.graph.labels.tolist()
     ([[1, 2]], [1, 3, 4])
 
-    The best contact of 3 is that with 4, which waits.
+    The best contact of 3 is that with 4, which waits. To a threshold that keeps them from 3, 1 and 2 are finished.
+
+    >>> merges, left = agglomerate_inside(graph, boundary_mean, 0.2, frozen=[False, False, False, True])
+    >>> merges.labels.tolist(), left.graph.labels.tolist()
+    ([], [3, 4])
     """
     before = graph if isinstance(graph, Remainder) else Remainder.of(graph)
     waiting = np.asarray(frozen)
@@ -124,17 +130,27 @@ def agglomerate_inside(
         priority=g.tree.priority,
         tie_labels=before.tie_labels[by_rank[rank]],
     )
-    return merges, _remainder(g, before, lowest[g.state.node], by_rank)
+    return merges, _remainder(g, before, lowest[g.state.node], by_rank, waiting | _below(g, threshold))
 
 
-def _remainder(g: RunningGraph, before: Remainder, lowest: Labels, by_rank: Ints) -> Remainder:
-    """Return what is left of a graph; a region that lives on, shape (N,), goes by its `lowest` label."""
+def _below(g: RunningGraph, threshold: float) -> Bools:
+    """Tell which regions have a contact below a threshold, shape (N,)."""
+    contacts = live_contacts(g.state)
+    found = np.zeros(g.graph.n_regions, dtype=np.bool_)
+    found[g.state.ends[contacts[g.state.scores[contacts, PRIORITY] < threshold]]] = True
+    return found
+
+
+def _remainder(g: RunningGraph, before: Remainder, lowest: Labels, by_rank: Ints, waits: Bools) -> Remainder:
+    """Return what `waits` of a graph, shape (N,); a region that lives on, shape (N,), goes by its `lowest` label."""
     state, graph = g.state, before.graph
     regions = live_regions(state)
+    regions = regions[waits[regions]]
     regions = regions[np.argsort(lowest[regions])]
     place = np.full(graph.n_regions, -1)
     place[regions] = np.arange(len(regions))
     contacts = live_contacts(state)
+    contacts = contacts[waits[state.ends[contacts]].all(axis=1)]
     edges = np.sort(place[state.ends[contacts]], axis=1)
     order = np.argsort(pack(edges))
     contacts, edges = contacts[order], edges[order]

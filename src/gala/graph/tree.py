@@ -34,6 +34,9 @@ class MergeTree:
         What the policy gave each merge when it was made; minus infinity for those that a constraint asked for.
     constraints : Constraints, optional
         What the merges were made under.
+    limit : float, optional
+        How far the tree goes, if others than its merges would have come after: it has those up to this priority, and
+        cuts above are refused.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class MergeTree:
     children: Ints
     priority: Floats
     constraints: Constraints = field(default_factory=Constraints)
+    limit: float = np.inf
 
     def __post_init__(self) -> None:
         children = np.ascontiguousarray(self.children, dtype=np.int64)
@@ -82,7 +86,8 @@ class MergeTree:
         Parameters
         ----------
         threshold : float, optional
-            Cuts are nested: a lower threshold never joins what a higher one keeps apart. By default all merges.
+            Cuts are nested: a lower threshold never joins what a higher one keeps apart. By default all merges that
+            the tree has.
 
         Returns
         -------
@@ -92,13 +97,22 @@ class MergeTree:
         Raises
         ------
         SettingError
-            If `threshold` is NaN.
+            If `threshold` is NaN, or above the limit of the tree.
         """
-        return trees.cut(self.children, self.height, self.n_leaves, check_threshold(threshold))
+        return trees.cut(self.children, self.height, self.n_leaves, self._check_height(threshold))
 
     def n_segments(self, threshold: float = np.inf) -> int:
         """Return how many segments a cut has."""
-        return self.n_leaves - int(np.count_nonzero(self.height <= check_threshold(threshold)))
+        return self.n_leaves - int(np.count_nonzero(self.height <= self._check_height(threshold)))
+
+    def _check_height(self, threshold: float) -> float:
+        height = check_threshold(threshold)
+        if self.limit < height < np.inf:
+            raise SettingError(
+                f"this tree ends at {self.limit:g}, as no merge above was asked for; got threshold {height:g}: segment "
+                "again with this threshold, or with a limit as high."
+            )
+        return height
 
     # -- finding one's way -----------------------------------------------------------------------------------------
 
@@ -169,7 +183,7 @@ class MergeTree:
 
     def below(self, threshold: float) -> MergeTree:
         """Return the tree of the merges of a height up to `threshold`: its roots are the segments of that cut."""
-        return self._keep(self.height <= check_threshold(threshold))
+        return self._keep(self.height <= self._check_height(threshold))
 
     def without(self, nodes: ArrayLike) -> MergeTree:
         """Return the tree without the merges that made `nodes`, and without those that stand on them.
@@ -242,7 +256,7 @@ class MergeTree:
             If the file cannot be written.
         """
         constraints = {_PREFIX + name: array for name, array in self.constraints.to_arrays().items()}
-        merges = {"n_leaves": self.n_leaves, "children": self.children, "priority": self.priority}
+        merges = {name: getattr(self, name) for name in ("n_leaves", "children", "priority", "limit")}
         _files.write_archive(file, FORMAT, merges | constraints)
 
     @classmethod
@@ -262,7 +276,7 @@ def _from_arrays(arrays: Mapping[str, Array]) -> MergeTree:
     if int(arrays["format"]) == 1:
         return MergeTree(*merges)
     named = {name.removeprefix(_PREFIX): arrays[name] for name in arrays if name.startswith(_PREFIX)}
-    return MergeTree(*merges, Constraints.from_arrays(named))
+    return MergeTree(*merges, Constraints.from_arrays(named), float(arrays.get("limit", np.inf)))
 
 
 def _is_forest(n_leaves: int, children: Ints, priority: Floats) -> bool:

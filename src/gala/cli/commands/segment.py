@@ -11,8 +11,9 @@ from gala.cli import options
 from gala.cli.talk import lines, table, tell
 
 _blocks = ("chunks", "workers", "scheduler")
-_only_blocks = ("truth", "memory_limit")
+_only_blocks = ("truth", "limit", "memory_limit")
 _errors = "In blocks: whether a chunk that cannot be read ends the run (default), or is left out and reported."
+_limit = "In blocks: how far the kept tree goes, for `gala cut`. Default: to the highest threshold; inf is all the way."
 _policies = (
     "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
     "mutex, or gasp- and mean, sum, max, min or abs-max, with -cannot-link or not."
@@ -45,6 +46,7 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--scheduler", metavar="ADDRESS", help="Work block by block, on this dask cluster: tcp://host:8786.")
 @click.option("--memory-limit", metavar="SIZE", help="Of each of the --workers: 2GB.")
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help=_errors)
+@click.option("--limit", type=float, metavar="T", help=_limit)
 @options.thresholds("Where to stop merging; give it again for more. Default: that of the model, or 0.5.")
 @click.option("--tree", type=options.path, help="Where the merge tree is kept. Default: OUT with -tree.npz.")
 @options.spacing()
@@ -81,7 +83,9 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
         _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
         return
     if any(in_blocks[name] is not None for name in _only_blocks) or in_blocks["on_error"] == "skip":
-        raise click.UsageError("--truth, --memory-limit and --on-error are for work in blocks; give --workers too.")
+        raise click.UsageError(
+            "--truth, --limit, --memory-limit and --on-error are for work in blocks; give --workers too."
+        )
     from gala.cli.steps.segment import Affinities, Request, segment
 
     given = None if offsets is None else Affinities(offsets, polarity, convention)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 from gala import __version__
@@ -46,8 +47,9 @@ class Chain:
         labels = Unit("all", key, (plan, first), "labels of all blocks", result=plan.work / "leaves.npy")
         self.crew.run(Stage("labels", stages.find_shared, [labels]))
         key = digest(key, job.way.key, job.way.in_blocks)
-        self._merge(plan, list(parts), key)
-        tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, key)]))["all"]
+        limit, key = self._limit(key)
+        self._merge(plan, list(parts), limit, key)
+        tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, limit, key)]))["all"]
         cuts = [
             self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.threshold)]}
             for output in job.outputs
@@ -58,6 +60,7 @@ class Chain:
             "tree": job.tree.name,
             "superpixels": Path(plan.superpixels.path).name,
             "blocks": len(list(job.grid.places())),
+            "limit": None if limit == np.inf else limit,
             "merges": tree["merges"],
             "cuts": cuts,
             "skipped": [f"block {named(place)}, voxels {describe(job.grid.box(place))}" for place in sorted(places)],
@@ -217,14 +220,23 @@ class Chain:
     def _kind(self) -> str:
         return "blocks" if self.job.way.in_blocks else "whole"
 
-    def _merge(self, plan: Plan, parts: list[str], key: str) -> None:
+    def _limit(self, key: str) -> tuple[float, str]:
+        """Return how far merges go, and their key: if those that are there go farther than is asked for, as far."""
+        wanted = self.job.limit if self.job.way.in_blocks else np.inf
+        level, place = self.job.grid.root()
+        last = self.crew.manifest.read("agglomeration").get(f"{level}-{named(place)}", {})
+        limit = max(wanted, last.get("limit", wanted))
+        is_there = last.get("key") == digest(digest(key, limit), level, place)
+        return (limit, digest(key, limit)) if is_there else (wanted, digest(key, wanted))
+
+    def _merge(self, plan: Plan, parts: list[str], limit: float, key: str) -> None:
         policy = self.job.way.policy if self.job.way.in_blocks else None
         for level, nodes in enumerate(self._nodes):
             units = [
                 Unit(
                     f"{level}-{named(place)}",
                     digest(key, level, place),
-                    (plan, self._kind, policy, parts, self.features, level, place, below),
+                    (plan, self._kind, policy, limit, parts, self.features, level, place, below),
                     f"agglomeration of block {named(place)}, after {level} levels of joins",
                     result=plan.merges_file(self._kind, level, place),
                 )
@@ -232,12 +244,12 @@ class Chain:
             ]
             self.crew.run(Stage("agglomeration", stages.merge_block, units, f"agglomeration {level}"))
 
-    def _tree_unit(self, plan: Plan, key: str) -> Unit:
+    def _tree_unit(self, plan: Plan, limit: float, key: str) -> Unit:
         job = self.job
         nodes = [(level, place) for level, joins in enumerate(self._nodes) for place in joins]
         policy = None if job.way.in_blocks else job.way.policy
         tables = [(output.threshold, output.table) for output in job.outputs]
-        arguments = (plan, self._kind, policy, job.way.rescore, nodes, job.tree, tables)
+        arguments = (plan, self._kind, policy, job.way.rescore, limit, nodes, job.tree, tables)
         return Unit("all", digest(key, job.thresholds), arguments, "tree of all merges", result=job.tree)
 
     # -- segmentations ---------------------------------------------------------------------------------------------

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gala._files import remove_unfinished
 from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.blockwise import warn_of_chunks
 from gala.graph.grid import Grid
+from gala.graph.tree import check_threshold
 from gala.graph.volume import check_spacing
 from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
 from gala.pipeline.blockwise.manifest import Manifest, clean, only_run
@@ -40,6 +43,7 @@ class Job:
     pixels: Path | None
     way: Way
     thresholds: tuple[float, ...]
+    limit: float
     grid: Grid
     spacing: tuple[float, ...] | None
     superpixel_options: dict[str, Any]
@@ -55,6 +59,7 @@ class Job:
         way: Way,
         thresholds: Sequence[float],
         *,
+        limit: float | None,
         chunks: int | Sequence[int] | None,
         spacing: Sequence[float] | None,
         missing: str,
@@ -78,6 +83,7 @@ class Job:
             given=given,
             way=way,
             thresholds=tuple(thresholds),
+            limit=check_threshold(max(thresholds, default=np.inf) if limit is None else limit),
             grid=Grid.of(shape, chunks, None if labels.chunks is None else labels.chunks[: len(shape)]),
             spacing=None if sides is None else check_spacing(sides, len(shape)),
             **settings,
@@ -145,6 +151,8 @@ class Job:
     def _check_written(self) -> None:
         if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
             raise SettingError(f"thresholds must be one number or more, no two the same; got {self.thresholds}.")
+        if self.limit < max(self.thresholds):
+            raise SettingError(f"limit must be no lower than the thresholds, {self.thresholds}; got {self.limit:g}.")
         for written in self.written.values():
             place = written.resolve()
             for volume in self.given.values():

@@ -31,6 +31,7 @@ def segment_blockwise(
     pixels: FileName | None = None,
     policy: Any = "mean",
     thresholds: Sequence[float] | float | None = None,
+    limit: float | None = None,
     mask: Any = None,
     truth: Any = None,
     background: int | None = 0,
@@ -72,6 +73,10 @@ def segment_blockwise(
     thresholds : float or sequence of float, optional
         Where to stop merging; by default that of the model, or 0.5. With several, each stands in the name of its
         output, before the extension.
+    limit : float, optional
+        How far the merge tree goes at least, by default to the highest of the thresholds; ``numpy.inf`` makes all
+        merges, and the last tasks then hold all segments of the volume. If the whole graph is merged in one task, the
+        tree has no limit.
     mask : str, path or Volume, optional
         Voxels that are 0 here belong to no segment.
     truth : str, path or Volume, optional
@@ -160,6 +165,7 @@ def segment_blockwise(
         {"image": image, "superpixels": superpixels, "mask": mask, "truth": truth},
         way,
         [check_threshold(t) for t in (cuts if isinstance(cuts, Sequence | np.ndarray) else [cuts])],
+        limit=limit,
         chunks=chunks,
         spacing=spacing,
         missing=missing,

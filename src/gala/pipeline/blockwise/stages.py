@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,14 @@ def merge_block(
     plan: Plan,
     way: str,
     policy: Policy | None,
+    limit: float,
     parts: Sequence[str],
     features: Sequence[Any],
     level: int,
     place: Place,
     below: Sequence[tuple[int, Place]],
 ) -> dict[str, Any]:
-    """Merge what nothing outside of a block, or a join of blocks, can affect; without a policy, only join."""
+    """Merge, up to a limit, what nothing outside of a block, or a join, can affect; without a policy, only join."""
     if level == 0:
         before = Remainder.of(read_block_graph(plan, parts, features, place))
     else:
@@ -105,10 +107,11 @@ def merge_block(
     else:
         shared, until = arrays_of(plan.work / "shared.npz", "labels", "level")
         outside = np.isin(before.graph.labels, shared[until > level])
-        merges, left = agglomerate_inside(before, policy, frozen=outside, n_threads=1)
+        above = np.nextafter(limit, np.inf)  # cuts at the limit have merges of just this priority too
+        merges, left = agglomerate_inside(before, policy, above, frozen=outside, n_threads=1)
     made = dict(zip(_merges, (merges.labels, merges.priority, merges.tie_labels), strict=True))
     write_graph(ready(plan.merges_file(way, level, place)), left.graph, tie_labels=left.tie_labels, **made)
-    return {"merges": len(merges.priority), "left": left.graph.n_regions}
+    return {"limit": limit, "merges": len(merges.priority), "left": left.graph.n_regions}
 
 
 def _no_merges(dtype: Any) -> Merges:
@@ -125,6 +128,7 @@ def make_tree(
     way: str,
     policy: Policy | None,
     rescore: str,
+    limit: float,
     nodes: Iterable[tuple[int, Place]],
     fn: Path,
     tables: Sequence[tuple[float, Path]],
@@ -133,7 +137,7 @@ def make_tree(
     leaves = np.load(plan.work / "leaves.npy")
     files = [plan.merges_file(way, *node) for node in nodes]
     if policy is None:
-        tree = assemble(leaves, [Merges(*arrays_of(file, *_merges)) for file in files])
+        tree = replace(assemble(leaves, [Merges(*arrays_of(file, *_merges)) for file in files]), limit=limit)
     else:
         tree = agglomerate(_read_remainder(files[-1]).graph, policy, rescore=rescore, n_threads=1)
     tree.save(fn)
