@@ -36,6 +36,7 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--superpixels", metavar="VOLUME", help="Superpixels to merge. Default: made of the image, and kept.")
 @click.option("--policy", default="mean", metavar="POLICY", show_default=True, help=_policies)
 @click.option("--pixels", type=options.path, help="IMAGE is raw: make its boundary map with this model (or .onnx).")
+@options.extra("An image that the model also learned from, such as raw=raw.zarr; again for each.")
 @click.option("--mask", metavar="VOLUME", help="Voxels that are 0 here belong to no segment.")
 @click.option("--truth", metavar="VOLUME", help="In blocks: what is right, to compare with; 0 does not count.")
 @click.option(
@@ -76,6 +77,10 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     for name in ("image", "out"):
         if settings[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'.")
+    extra = settings["extra"]
+    settings["extra"] = dict(extra)
+    if len(extra) != len(settings["extra"]):
+        raise click.UsageError("each name of --extra is for one volume; one is given twice.")
     in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks, "on_error")}
     if any(in_blocks[name] is not None for name in _blocks):
         _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
