@@ -277,6 +277,17 @@ def test_train_and_segment__with_extra_images(volumes):
 
 
 @pytest.mark.usefixtures("inside")
+def test_segment__dry_run_in_blocks_shows_what_each_stage_needs():
+    given = ("segment", "map.h5", "blocks.zarr", "--chunks", 16, "--workers", 0, "--dry-run")
+    shown = good(*given).stdout
+    plan = json.loads(good(*given, "--json", "-").stdout)
+    for stage, n in plan["tasks"].items():
+        assert re.search(rf"^{stage} +{n} +\d+ MB +[\d.]+ MB$", shown, re.MULTILINE)
+    for file in plan["files"].values():
+        assert re.search(rf"^{file} ", shown, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -285,6 +296,7 @@ def test_train_and_segment__with_extra_images(volumes):
         (("--workers", 0, "--threads", 2), 1, "--workers are processes"),
         (("--workers", 0, "--tree", "t.npz"), 2, "not for work in blocks"),
         (("--on-error", "skip"), 2, "are for work in blocks"),
+        (("--missing", "zero"), 2, "are for work in blocks"),
         (("--scheduler", "tcp://127.0.0.1:1"), 1, "127.0.0.1:1"),
     ],
 )

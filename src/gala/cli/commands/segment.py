@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from gala.cli import options
-from gala.cli.talk import lines, table, tell
+from gala.cli.talk import lines, say, table, tell
 
 _blocks = ("chunks", "workers", "scheduler")
-_only_blocks = ("truth", "memory_limit")
+_only_blocks = {"truth": None, "memory_limit": None, "on_error": "stop", "missing": "error"}  # and their defaults
 _errors = "In blocks: whether a chunk that cannot be read ends the run (default), or is left out and reported."
+_missing = "In blocks: whether a chunk without a file is an error (default), or zeros that were never written."
 _policies = (
     "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
     "mutex, or gasp- and mean, sum, max, min or abs-max, with -cannot-link or not."
@@ -46,6 +47,7 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--scheduler", metavar="ADDRESS", help="Work block by block, on this dask cluster: tcp://host:8786.")
 @click.option("--memory-limit", metavar="SIZE", help="Of each of the --workers: 2GB.")
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help=_errors)
+@click.option("--missing", type=click.Choice(["error", "zero"]), default="error", help=_missing)
 @options.thresholds("Where to stop merging; give it again for more. Default: that of the model, or 0.5.")
 @click.option("--tree", type=options.path, help="Where the merge tree is kept. Default: OUT with -tree.npz.")
 @options.spacing()
@@ -81,12 +83,13 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     settings["extra"] = dict(extra)
     if len(extra) != len(settings["extra"]):
         raise click.UsageError("each name of --extra is for one volume; one is given twice.")
-    in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks, "on_error")}
+    in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks)}
     if any(in_blocks[name] is not None for name in _blocks):
         _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
         return
-    if any(in_blocks[name] is not None for name in _only_blocks) or in_blocks["on_error"] == "skip":
-        raise click.UsageError("--truth, --memory-limit and --on-error are for work in blocks; give --workers too.")
+    if any(in_blocks[name] != usual for name, usual in _only_blocks.items()):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in _only_blocks)
+        raise click.UsageError(f"{flags} are for work in blocks; give --workers too.")
     from gala.cli.steps.segment import Affinities, Request, segment
 
     given = None if offsets is None else Affinities(offsets, polarity, convention)
@@ -102,7 +105,37 @@ def _in_blocks(
         raise click.UsageError("--affinities and --tree are not for work in blocks.")
     from gala.cli.steps.blocks import segment_in_blocks
 
-    found = segment_in_blocks(**settings, **blocks, dry_run=dry_run)
-    text = lines({name: value for name, value in found.items() if name not in ("cuts", "stages") and value})
-    cuts = [table([dict(sorted(cut.items(), reverse=True)) for cut in found["cuts"]])] if "cuts" in found else []
-    tell(found, "\n\n".join([text, *cuts]), json_file)
+    try:
+        found = segment_in_blocks(**settings, **blocks, dry_run=dry_run)
+    except KeyboardInterrupt:
+        say("The same command goes on from here.")
+        raise
+    tables = ("cuts", "stages", "files", "tasks", "memory", "stored")
+    text = lines({name: value for name, value in found.items() if name not in tables and value})
+    cuts = [dict(sorted(cut.items(), reverse=True)) for cut in found.get("cuts", [])]
+    tell(found, "\n\n".join([text, *map(table, filter(None, [cuts, *_planned(found)]))]), json_file)
+
+
+def _size(n_bytes: float) -> str:
+    units = {"PB": 1e15, "TB": 1e12, "GB": 1e9, "MB": 1e6}
+    unit = next((unit for unit, n in units.items() if n_bytes >= n), "MB")
+    return f"{n_bytes / units[unit]:.3g} {unit}"
+
+
+def _planned(found: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Return what a run in blocks would do as rows of tables: of stages, and of files."""
+    if "tasks" not in found:
+        return []
+    needs = {"region graph": "graph"}  # what its memory goes by
+    stages = [
+        {
+            "stage": stage,
+            "tasks": n,
+            **{
+                title: _size(found[what][name]) if (name := needs.get(stage, stage)) in found[what] else ""
+                for title, what in (("memory of each", "memory"), ("written by all", "stored"))
+            },
+        }
+        for stage, n in found["tasks"].items()
+    ]
+    return [stages, [{"written": file, "what": what} for what, file in found["files"].items()]]

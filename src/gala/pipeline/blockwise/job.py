@@ -140,13 +140,13 @@ class Job:
 
     def check(self) -> None:
         """Raise what is wrong with inputs and outputs."""
-        shape = self.grid.shape
+        shape, first = self.grid.shape, self.given.get("superpixels", self.given["image"])
         for name, volume in self.given.items():
             is_image = name == "image" or name.startswith(_extra)
             if volume.shape != shape and not (is_image and volume.shape[:-1] == shape):
                 raise ShapeError(
-                    f"{volume.path} must have the shape of the other volumes, {shape}, channels aside; "
-                    f"got {volume.shape} for {name}."
+                    f"{volume.path} must have the shape of {first.path}, {shape}, channels aside; got {volume.shape} "
+                    f"for {name}."
                 )
         if self.pixels is None:
             if self.way.makes_maps:
@@ -206,7 +206,10 @@ class Job:
         for place in self.written.values():
             if place.exists() and place.name not in ours:
                 raise FileError(f"{place} is there already, and no run in blocks made it; remove it, or name another.")
-        done.mkdir(parents=True, exist_ok=True)
+        try:
+            done.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{self.work} cannot be written: {error.strerror}.") from error
         with only_run(done, str(self.out)):
             clean(self.work, *(place for place in self.written.values() if place.suffix == ".zarr"))
             for place in (self.tree, *self.written.values()):
