@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gala import datasets, imio
 from gala.classify import get_classifier
 from gala.engine.policy import boundary_mean, mean_log_odds
-from gala.errors import FeatureError, GalaWarning, SettingError, ShapeError
+from gala.errors import FeatureError, FileError, GalaWarning, SettingError, ShapeError
 from gala.features import extrema, histogram, moments
 from gala.features.program import output_names
 from gala.graph.blockwise import block_graph, build_graph_blockwise, relabel_blockwise, with_columns
@@ -371,7 +371,7 @@ def test_segmenter__of_dask_arrays_in_any_chunks_is_that_of_arrays(volume):
         segmenter.predict(da.zeros((4, 4, 4, 2)))
     with pytest.raises(ShapeError, match="superpixels must have the shape of the image"):
         segmenter.predict(image, labels[:4])
-    with pytest.raises(SettingError, match="arrays in memory"):
+    with pytest.raises(ShapeError, match=r"and no extra image; got .* the extra image raw \(1 channel\)"):
         segmenter.predict(image, labels, extra={"raw": arrays["map"]})
 
 
@@ -383,3 +383,123 @@ def test_way__of_a_policy_that_scores_contacts_first_knows_its_classifier():
         way_of(mean_log_odds(features, get_classifier("naive bayes").fit(X, labels)), "auto").key for labels in (y, -y)
     }
     assert len(keys) == 2
+
+
+# ---------------------------------------------------------------------------------------------- extra images
+
+
+@pytest.fixture(scope="module")
+def with_raw(volume, tmp_path_factory):
+    """A volume with its raw image, of two channels, and a segmenter that learned from it."""
+    arrays = volume[1]
+    image = datasets.synthetic(arrays["sp"].shape).image
+    raw = (np.stack([image, 1 - image], axis=-1) * 255).astype(np.uint8)
+    place = tmp_path_factory.mktemp("extra")
+    imio.write(place / "raw.zarr", raw, chunks=(8, 16, 20, 1))
+    segmenter = Segmenter(classifier="naive bayes", spacing=(2, 1, 1))
+    segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"], extra={"raw": raw}).save(place / "model.npz")
+    return place, raw, segmenter
+
+
+@pytest.mark.compiled
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
+@pytest.mark.parametrize("chunks", [(8, 16, 20), (5, 32, 7)])
+def test_run__extra_images_give_the_tree_of_the_whole(volume, with_raw, tmp_path, chunks):
+    folder, arrays = volume
+    place, raw, segmenter = with_raw
+    tree = segmenter.merge_tree(arrays["map"], arrays["sp"], extra={"raw": raw})
+    options = {"policy": f"learned:{place}/model.npz", "extra": {"raw": place / "raw.zarr"}, "chunks": chunks}
+    report = run(folder, tmp_path / "seg.zarr", **options)
+    found = MergeTree.load(report["tree"])
+    assert_array_equal(found.children, tree.children)
+    assert_allclose(found.priority, tree.priority, rtol=1e-9)
+    assert_array_equal(
+        imio.read(tmp_path / "seg.zarr"), segmenter.predict(arrays["map"], arrays["sp"], extra={"raw": raw})
+    )
+    planned = run(folder, tmp_path / "other.zarr", **options, dry_run=True)
+    plain = run(folder, tmp_path / "other.zarr", chunks=chunks, dry_run=True)
+    assert planned["memory"]["graph"] > plain["memory"]["graph"]
+
+
+@pytest.mark.compiled
+def test_run__a_changed_extra_image_is_noticed(volume, with_raw, tmp_path):
+    folder, arrays = volume
+    raw, segmenter = with_raw[1:]
+    imio.write(tmp_path / "raw.zarr", raw, chunks=(8, 16, 20, 2))
+    run(folder, tmp_path / "seg.zarr")  # graphs without the extra image cannot be gone on with
+    options = {"policy": segmenter, "extra": {"raw": tmp_path / "raw.zarr"}}
+    first = run(folder, tmp_path / "seg.zarr", **options)
+    assert [each["now"] for name, each in first["stages"].items() if name.startswith("graph")] == [8]
+    changed = raw.copy()
+    changed[8:, 16:, 20:] //= 2
+    zarr.open_array(tmp_path / "raw.zarr", mode="r+")[8:, 16:, 20:] = changed[8:, 16:, 20:]
+    report = run(folder, tmp_path / "seg.zarr", **options)
+    assert [each["now"] for name, each in report["stages"].items() if name.startswith("graph")] == [1]
+    tree = segmenter.merge_tree(arrays["map"], arrays["sp"], extra={"raw": changed})
+    assert_array_equal(MergeTree.load(report["tree"]).children, tree.children)
+
+
+@pytest.mark.compiled
+def test_run__a_lost_chunk_of_an_extra_image_is_an_error_or_left_out(volume, with_raw, tmp_path):
+    folder = volume[0]
+    _, raw, segmenter = with_raw
+    imio.write(tmp_path / "raw.zarr", raw, chunks=(8, 16, 20, 2))
+    (tmp_path / "raw.zarr" / "c" / "1" / "1" / "1" / "0").unlink()
+    options = {"policy": segmenter, "extra": {"raw": tmp_path / "raw.zarr"}}
+    with pytest.raises(FileError, match=r"raw.zarr has no file for 1 chunks, the first in block \(1, 1, 1\)"):
+        run(folder, tmp_path / "seg.zarr", **options)
+    with pytest.warns(GalaWarning, match="parts of 1 blocks could not be read"):
+        run(folder, tmp_path / "seg.zarr", **options, on_error="skip")
+    lost = np.zeros(raw.shape[:3], dtype=bool)
+    lost[8:, 16:, 20:] = True
+    assert_array_equal(imio.read(tmp_path / "seg.zarr") == 0, lost)
+
+
+def test_run__extra_images_must_be_those_that_were_learned_from(volume, with_raw, tmp_path):
+    folder = volume[0]
+    place, raw, segmenter = with_raw
+    imio.write(tmp_path / "small.zarr", raw[:4])
+    imio.write(tmp_path / "plain.zarr", raw[..., 0])
+    wanted = r"3 dimensions, 1 channel and the extra image raw \(2 channels\); got 3 dimensions, 1 channel and "
+    for extra, error, message in (
+        (None, ShapeError, f"{wanted}no extra image"),
+        ({"em": place / "raw.zarr"}, ShapeError, rf"{wanted}the extra image em \(2 channels\)"),
+        ({"raw": tmp_path / "plain.zarr"}, ShapeError, rf"{wanted}the extra image raw \(1 channel\)"),
+        ({"raw": tmp_path / "small.zarr"}, ShapeError, r"small.zarr must have the shape .* for extra raw"),
+        ({"raw": raw}, SettingError, r"extra\['raw'\] must be the name of a volume"),
+        ({"raw": tmp_path / "none.zarr"}, FileError, "none.zarr"),
+        ([raw], SettingError, "extra must be a dictionary"),
+    ):
+        with pytest.raises(error, match=message):
+            run(folder, tmp_path / "seg.zarr", policy=segmenter, extra=extra)
+    with pytest.raises(SettingError, match="policy mean does not look at an extra image raw"):
+        run(folder, tmp_path / "seg.zarr", extra={"raw": place / "raw.zarr"})
+    with pytest.raises(FileError, match="written over"):
+        run(folder, place / "raw.zarr", policy=segmenter, extra={"raw": place / "raw.zarr"})
+
+
+def test_run__a_segmenter_of_raw_images_needs_what_makes_its_maps(volume, tmp_path):
+    class Pixels:
+        def predict(self, image):
+            return image
+
+    segmenter = Segmenter(classifier="naive bayes", features="basic", pixels=Pixels())
+    segmenter.fit(volume[1]["map"], volume[1]["truth"], volume[1]["sp"])
+    with pytest.raises(SettingError, match="makes boundary maps of raw images"):
+        run(volume[0], tmp_path / "seg.zarr", policy=segmenter)
+
+
+@pytest.mark.compiled
+def test_segmenter__of_dask_arrays_reads_extra_images(volume, with_raw):
+    arrays, (_, raw, segmenter) = volume[1], with_raw
+    expected = segmenter.predict(arrays["map"], arrays["sp"], extra={"raw": raw})
+    image, labels = (da.from_array(arrays[name], chunks=(8, 16, 20)) for name in ("map", "sp"))
+    for chunks in ((8, 16, 20, 1), (8, 16, 20, 2)):
+        lazy = segmenter.predict(image, labels, extra={"raw": da.from_array(raw, chunks=chunks)})
+        assert_array_equal(computed(lazy), expected)
+    with pytest.raises(ShapeError, match=r"extra image raw \(2 channels\); got 3 dimensions, 1 channel and no extra"):
+        segmenter.predict(image, labels)
+    with pytest.raises(ShapeError, match=r"extra\['raw'\] must have the shape of the image"):
+        segmenter.predict(image, labels, extra={"raw": raw[:4]})
+    with pytest.raises(ShapeError, match=r"got 3 dimensions, 1 channel and the extra image raw \(1 channel\)"):
+        segmenter.predict(image, labels, extra={"raw": raw[..., 0]})

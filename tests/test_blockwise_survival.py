@@ -403,7 +403,7 @@ def test_output_that_something_else_is_in_the_place_of__is_refused(volume):
 def test_volumes__must_fit_each_other(volume):
     folder, arrays = volume
     imio.write(folder / "other.zarr", arrays["sp"][:8])
-    with pytest.raises(ShapeError, match="must have the shape of the other volumes"):
+    with pytest.raises(ShapeError, match="must have the shape of"):
         run(folder, superpixels=folder / "other.zarr")
     with pytest.raises(ShapeError, match="for truth"):
         run(folder, truth=folder / "other.zarr")
@@ -476,3 +476,29 @@ def test_boundary_map__made_block_by_block_is_that_of_the_whole(volume):
     report = run(folder, pixels=folder / "pixels.npz")
     assert_array_equal(imio.read(folder / "seg-boundary.zarr"), expected)
     assert report["stages"]["boundary"] == {"now": 8, "before": 0}
+
+
+@pytest.mark.compiled
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
+def test_ctrl_c__ends_workers_without_a_word_of_theirs_and_the_same_command_goes_on(volume, tmp_path):
+    places = [str(place) for place in (volume[0] / "map.zarr", tmp_path / "seg.zarr", volume[0] / "sp.zarr")]
+    given = ["segment", *places[:2], "--superpixels", places[2], "--chunks", "4"]
+    start = "import sys; from gala.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-W", "ignore", "-c", start, *given, "--workers", "1"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
+    wait_for(lambda: [*tmp_path.glob("seg-blocks/done/graph-*/*.json")], process)
+    os.killpg(process.pid, signal.SIGINT)  # as terminals do
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert "The same command goes on from here." in error
+    report = run(volume[0], tmp_path / "seg.zarr", chunks=4)
+    graphs = [each for name, each in report["stages"].items() if name.startswith("graph")]
+    assert graphs[0]["before"] > 0
+
+
+def test_output__in_a_folder_that_cannot_be_written_gets_a_sentence(volume, tmp_path):
+    (tmp_path / "seg-blocks").write_text("a file")
+    with pytest.raises(FileError, match="seg-blocks cannot be written"):
+        run(volume[0], tmp_path / "seg.zarr")

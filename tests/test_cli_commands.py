@@ -243,6 +243,51 @@ def test_segment__in_blocks_is_what_it_is_in_memory():
 
 
 @pytest.mark.usefixtures("inside")
+def test_train_and_segment__with_extra_images(volumes):
+    train, test = volumes["train"], volumes["test"]
+    imio.write("a-raw.h5", train.image)
+    imio.write("raw.zarr", test.image)
+    good("train", "m.npz", "--image", "a.npy", "--truth", "a-truth.h5", "--superpixels", "a-sp.h5",
+         "--extra", "raw=a-raw.h5", "--spacing", "30,4,4")  # fmt: skip
+    segmenter = Segmenter(spacing=SPACING).fit(train.p1, train.truth, train.superpixels, extra={"raw": train.image})
+    expected = segmenter.predict(test.p1, test.superpixels, extra={"raw": test.image})
+    given = ("map.h5", "--superpixels", "sp.zarr", "--policy", "learned:m.npz")
+    good("segment", *given, "seg.h5", "--extra", "raw=raw.zarr")
+    np.testing.assert_array_equal(imio.read("seg.h5"), expected)
+    good("segment", *given, "blocks.zarr", "--extra", "raw=raw.zarr", "--chunks", 16, "--workers", 0)
+    np.testing.assert_array_equal(imio.read("blocks.zarr"), expected)
+    for arguments, code, words in (
+        ((*given, "new.zarr"), 1, "the extra image raw (1 channel)"),
+        (
+            (*given, "new.zarr", "--workers", 0),
+            1,
+            "the extra image raw (1 channel); got 3 dimensions, 1 channel and no",
+        ),
+        (("map.h5", "new.h5", "--extra", "raw=raw.zarr"), 1, "mean has none"),
+        ((*given, "new.zarr", "--extra", "raw"), 2, "such as raw=raw.zarr"),
+        ((*given, "raw.zarr", "--extra", "raw=raw.zarr"), 1, "written over raw.zarr"),
+        ((*given, "new.zarr", "--extra", "raw=raw.zarr", "--extra", "raw=sp.zarr"), 2, "given twice"),
+    ):
+        result = run("segment", *arguments)
+        assert result.exit_code == code, result.output
+        assert words in result.stderr
+    assert not [*Path.cwd().glob("new*")]
+    result = run("train", "n.npz", "--image", "a.npy", "--truth", "a-truth.h5", *2 * ("--extra", "raw=a-raw.h5"))
+    assert "--extra raw= must be given once for each --image, 1 times; got 2" in result.stderr
+
+
+@pytest.mark.usefixtures("inside")
+def test_segment__dry_run_in_blocks_shows_what_each_stage_needs():
+    given = ("segment", "map.h5", "blocks.zarr", "--chunks", 16, "--workers", 0, "--dry-run")
+    shown = good(*given).stdout
+    plan = json.loads(good(*given, "--json", "-").stdout)
+    for stage, n in plan["tasks"].items():
+        assert re.search(rf"^{stage} +{n} +\d+ MB +[\d.]+ MB$", shown, re.MULTILINE)
+    for file in plan["files"].values():
+        assert re.search(rf"^{file} ", shown, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -251,6 +296,7 @@ def test_segment__in_blocks_is_what_it_is_in_memory():
         (("--workers", 0, "--threads", 2), 1, "--workers are processes"),
         (("--workers", 0, "--tree", "t.npz"), 2, "not for work in blocks"),
         (("--on-error", "skip"), 2, "are for work in blocks"),
+        (("--missing", "zero"), 2, "are for work in blocks"),
         (("--scheduler", "tcp://127.0.0.1:1"), 1, "127.0.0.1:1"),
     ],
 )

@@ -50,6 +50,26 @@ class Offsets(click.ParamType[tuple[tuple[int, ...], ...]]):
         return steps
 
 
+class NamedVolume(click.ParamType[tuple[str, str]]):
+    """A name, and the volume that it is given to."""
+
+    name = "volume"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the parts of ``NAME=VOLUME``."""
+        if isinstance(value, tuple):
+            return value
+        name, _, volume = str(value).partition("=")
+        if not name or not volume:
+            self.fail(f"expected a name, = and a volume, such as raw=raw.zarr; got {value!r}.", param, ctx)
+        return name, volume
+
+
+def extra(text: str) -> Option:
+    """Take images by name, as often as there are any."""
+    return click.option("--extra", type=NamedVolume(), multiple=True, metavar="NAME=VOLUME", help=text)
+
+
 def spacing() -> Option:
     """Take the size of a voxel, which is otherwise that in the files."""
     text = "Size of a voxel along each axis: 40,4,4. Default: what the files say, or 1."

@@ -6,8 +6,9 @@ a contact and the two sides of a merge all use this one law.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
@@ -104,6 +105,18 @@ class Channels:
     def all_plain(cls, n_channels: int) -> Channels:
         """Return `n_channels` channels that know no orientation."""
         return cls(tuple(range(n_channels)))
+
+    def with_extra(self, first: int, n_channels_of: Mapping[str, int]) -> Channels:
+        """Add images of so many channels, by name, which follow each other from channel number `first` on.
+
+        Examples
+        --------
+        >>> Channels.all_plain(1).with_extra(1, {"raw": 1, "flow": 2}).extra
+        (('raw', (1,)), ('flow', (2, 3)))
+        """
+        ends = itertools.accumulate(n_channels_of.values(), initial=first)
+        numbers = (tuple(range(*bounds)) for bounds in itertools.pairwise(ends))
+        return replace(self, extra=self.extra + tuple(zip(n_channels_of, numbers, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

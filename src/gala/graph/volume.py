@@ -6,7 +6,6 @@ import itertools
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +75,7 @@ def check_volume(
     others = _check_extra(extra, regions, keep, background)
     if taken := [name for name, _ in known.extra if name in others]:
         raise SettingError(f"channels and extra both have an image {taken[0]!r}; give one of them another name.")
-    known = replace(known, extra=known.extra + _channels_of(others, n_channels))
+    known = known.with_extra(n_channels, {name: each.shape[-1] for name, each in others.items()})
     kind = ImageKind(known, regions.ndim, check_spacing(spacing, regions.ndim))
     return Volume(regions, values, keep, background, offsets, kind, others)
 
@@ -97,12 +96,6 @@ def _check_extra(
             f'extra must be a dictionary of images by name, such as {{"raw": image}}; got {given!r:.80}.'
         )
     return {name: _check_image(given[name], labels, keep, background, f"extra[{name!r}]") for name in sorted(given)}
-
-
-def _channels_of(images: Mapping[str, Array], first: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Return the name of each image and its channels, which follow each other from number `first` on."""
-    ends = itertools.accumulate((image.shape[-1] for image in images.values()), initial=first)
-    return tuple((name, tuple(range(*bounds))) for name, bounds in zip(images, itertools.pairwise(ends), strict=True))
 
 
 def _check_image(

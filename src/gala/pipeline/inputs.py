@@ -16,6 +16,13 @@ from gala.graph.labels import as_labels
 _TOLERANCE = 1e-3  # networks leave 0 to 1 by rounding
 
 
+class Kind(NamedTuple):
+    """What must be the same of all volumes that an estimator sees."""
+
+    ndim: int  # channels aside
+    n_channels_of: dict[str, int]  # of each image, by name; the name of the main one is empty
+
+
 class Given(NamedTuple):
     """The images of one volume, and what goes with them; not compared with each other yet, but for their shapes."""
 
@@ -31,9 +38,10 @@ class Given(NamedTuple):
         return self.image.shape[:-1]
 
     @property
-    def n_channels_of(self) -> dict[str, int]:
-        """How many channels each image has, by name; the name of the main one is empty."""
-        return {"": self.image.shape[-1], **{name: image.shape[-1] for name, image in self.extra.items()}}
+    def kind(self) -> Kind:
+        """Dimensions and channels."""
+        n_channels_of = {"": self.image.shape[-1], **{name: image.shape[-1] for name, image in self.extra.items()}}
+        return Kind(len(self.shape), n_channels_of)
 
     def hashes(self) -> dict[str, Any]:
         """Return the SHA-256 of each array, by what it is."""
@@ -129,12 +137,25 @@ def given_volume(
             raise ShapeError(
                 f"{name} must have the shape of the image without its channels, {shape}; got {array.shape}."
             )
-    if extra is not None and not (isinstance(extra, Mapping) and all(isinstance(name, str) and name for name in extra)):
+    others = {name: scaled(each, f"extra[{name!r}]", shape, keep) for name, each in by_name(extra).items()}
+    return Given(scaled(values, "image", shape, keep), others, keep, labels, true)
+
+
+def by_name(extra: object) -> dict[str, Any]:
+    """Return extra images in the order of their names.
+
+    Raises
+    ------
+    SettingError
+        If that is not what they are.
+    """
+    if extra is None:
+        return {}
+    if not (isinstance(extra, Mapping) and all(isinstance(name, str) and name for name in extra)):
         raise SettingError(
             f'extra must be a dictionary of images by name, such as {{"raw": image}}; got {extra!r:.80}.'
         )
-    others = {name: scaled(each, f"extra[{name!r}]", shape, keep) for name, each in (extra or {}).items()}
-    return Given(scaled(values, "image", shape, keep), dict(sorted(others.items())), keep, labels, true)
+    return {name: extra[name] for name in sorted(extra)}
 
 
 def scaled(image: ArrayLike, name: str, shape: tuple[int, ...], mask: Bools | None) -> Array:
@@ -162,7 +183,7 @@ def scaled(image: ArrayLike, name: str, shape: tuple[int, ...], mask: Bools | No
     return values
 
 
-def check_kind(volume: Given, ndim: int, n_channels_of: Mapping[str, int], rule: str) -> None:
+def check_kind(found: Kind, wanted: Kind, rule: str = "image must have what the segmenter learned from,") -> None:
     """Raise an error that begins with `rule` unless a volume has these dimensions and channels.
 
     Raises
@@ -170,12 +191,9 @@ def check_kind(volume: Given, ndim: int, n_channels_of: Mapping[str, int], rule:
     ShapeError
         Naming what is wanted and what came.
     """
-    wanted, found = (
-        f"{n} dimensions, {describe_channels(channels)}"
-        for n, channels in ((ndim, n_channels_of), (len(volume.shape), volume.n_channels_of))
-    )
-    if wanted != found:
-        raise ShapeError(f"{rule} {wanted}; got {found}.")
+    if found != wanted:
+        described = [f"{kind.ndim} dimensions, {describe_channels(kind.n_channels_of)}" for kind in (wanted, found)]
+        raise ShapeError(f"{rule} {described[0]}; got {described[1]}.")
 
 
 def describe_channels(n_channels_of: Mapping[str, int]) -> str:

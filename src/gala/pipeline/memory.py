@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ def projected_memory(
     n_channels: int = 1,
     label_dtype: DTypeLike = np.uint64,
     features: Leaves | Sequence[Leaves] = (),
+    extra: Mapping[str, int] | None = None,
     halo: int = 48,
     voxels_per_region: float = 500.0,
 ) -> int:
@@ -56,6 +57,8 @@ def projected_memory(
         Of the image.
     features : feature manager or sequence of them
         What the graph keeps.
+    extra : dict of int by name
+        Channels of each extra image, with values of the same type.
     halo : int
         For superpixels.
     voxels_per_region : float
@@ -94,15 +97,18 @@ def projected_memory(
     image, label, voxels = np.dtype(image_dtype).itemsize, np.dtype(label_dtype).itemsize, math.prod(sides)
     need = 0.0
     n_regions = voxels / voxels_per_region
-    rows = n_regions * _row_bytes(features, n_channels, len(sides))
+    channels = Channels.all_plain(n_channels).with_extra(n_channels, extra or {})
+    rows = n_regions * _row_bytes(features, channels, len(sides))
     if stage == "superpixels":
         seen = math.prod(n + 2 * (halo + _smoothing) for n in sides)
         # The map and the smoothed one; basins, and a copy as int64 when they are counted; a tenth for tables of basins.
         need = seen * (2 * max(4, image) + 4 + 8 + 2) + voxels * (8 + 1)
     elif stage == "graph":
         beyond = math.prod(n + 2 for n in sides)
-        converted = 0 if np.dtype(image_dtype).kind == "f" else 4 * n_channels
-        need = beyond * (label + 4) + voxels * (image * n_channels + converted) + _row_copies * rows
+        n = n_channels + sum((extra or {}).values())
+        converted = 0 if np.dtype(image_dtype).kind == "f" else 4 * n
+        together = max(4, image) * n if extra else 0  # all channels beside each other
+        need = beyond * (label + 4) + voxels * (image * n + converted + together) + _row_copies * rows
     elif stage == "agglomeration":
         need = _row_copies * rows + _contact_bytes * _contacts_per_region * n_regions
     else:
@@ -118,6 +124,7 @@ def projected_run(
     n_channels: int = 1,
     label_dtype: DTypeLike = np.uint64,
     features: Leaves | Sequence[Leaves] = (),
+    extra: Mapping[str, int] | None = None,
     halo: int = 48,
     voxels_per_region: float = 500.0,
 ) -> list[StageEstimate]:
@@ -127,7 +134,7 @@ def projected_run(
     ----------
     shape : sequence of int
         Of the volume.
-    block_shape, image_dtype, n_channels, label_dtype, features, halo, voxels_per_region
+    block_shape, image_dtype, n_channels, label_dtype, features, extra, halo, voxels_per_region
         As for `projected_memory`.
 
     Returns
@@ -156,13 +163,15 @@ def projected_run(
         "n_channels": n_channels,
         "label_dtype": label_dtype,
         "features": features,
+        "extra": extra,
         "halo": halo,
         "voxels_per_region": voxels_per_region,
     }
     block = [min(side, n) for side, n in zip(block_shape, shape, strict=True)]
     n_blocks = math.prod(-(-n // side) for n, side in zip(shape, block, strict=True))
     n_voxels = math.prod(shape)
-    rows = n_voxels / voxels_per_region * _row_bytes(features, n_channels, len(block))
+    channels = Channels.all_plain(n_channels).with_extra(n_channels, extra or {})
+    rows = n_voxels / voxels_per_region * _row_bytes(features, channels, len(block))
     return [
         StageEstimate(
             stage,
@@ -174,9 +183,9 @@ def projected_run(
     ]
 
 
-def _row_bytes(features: Leaves | Sequence[Leaves], n_channels: int, ndim: int) -> float:
+def _row_bytes(features: Leaves | Sequence[Leaves], channels: Channels, ndim: int) -> float:
     """Return the bytes of the graph for each region: its row, and its share of contacts, ends and labels."""
-    kind = ImageKind.unit(Channels.all_plain(n_channels), ndim)
+    kind = ImageKind.unit(channels, ndim)
     leaves = leaves_of(features)
     columns = [len(lay_out(leaves, kind, of_regions=of_regions)[0]) for of_regions in (True, False)]
     return 8.0 * (columns[0] + 2 + _contacts_per_region * (columns[1] + 2))

@@ -23,7 +23,17 @@ from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree, check_threshold
 from gala.pipeline.files import Stored, json_of, read_segmenter, write_segmenter
 from gala.pipeline.graphs import check_boundary, graph_of, with_superpixels
-from gala.pipeline.inputs import Given, check_kind, given_volume, given_volumes, in_order, is_many, maps_of
+from gala.pipeline.inputs import (
+    Given,
+    Kind,
+    by_name,
+    check_kind,
+    given_volume,
+    given_volumes,
+    in_order,
+    is_many,
+    maps_of,
+)
 from gala.pipeline.recipe import Recipe
 from gala.pipeline.training import Progress, Training, steps
 
@@ -167,7 +177,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         )
         first = volumes[0]
         for volume in volumes:
-            check_kind(volume, len(first.shape), first.n_channels_of, "all volumes must be alike:")
+            check_kind(volume.kind, first.kind, "all volumes must be alike:")
             check_boundary(volume, volume.truths[0])
         volumes = [self._with_superpixels(volume) for volume in volumes]
         held_out = self.threshold == "held-out"
@@ -178,7 +188,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         threshold, held_out_vi = chosen
         self.learned_, self.held_out_vi_ = learned, held_out_vi
         self.threshold_ = learned.threshold if threshold == "auto" else float(threshold)
-        self.ndim_, self.n_channels_of_ = len(first.shape), first.n_channels_of
+        self.ndim_, self.n_channels_of_ = first.kind
         parameters = {name: repr(value) for name, value in self._lasting_params().items()}
         self.provenance_ = {
             "gala": __version__,
@@ -257,7 +267,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         threshold : float, optional
             Where to stop merging; by default `threshold_`.
         extra : dict of arrays by name, optional
-            The extra images that were learned from.
+            The extra images that were learned from; dask arrays, too.
         mask : array of bool, shape (M, ..., P), optional
             Voxels that are False are 0 in the result.
 
@@ -273,7 +283,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         sklearn.exceptions.NotFittedError
             If nothing was learned yet.
         """
-        if is_dask(image, superpixels, mask):
+        if is_dask(image, superpixels, mask, *by_name(extra).values()):
             check_is_fitted(self, msg=_NOT_FITTED)
             from gala.pipeline.blockwise.lazily import predict_lazily
 
@@ -322,7 +332,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
 
     def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
         """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
-        check_kind(volume, self.ndim_, self.n_channels_of_, "image must have what the segmenter learned from,")
+        check_kind(volume.kind, Kind(self.ndim_, self.n_channels_of_))
         if volume.superpixels is not None:
             check_boundary(volume, volume.superpixels)
         volume = self._with_superpixels(volume)

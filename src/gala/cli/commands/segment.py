@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from gala.cli import options
-from gala.cli.talk import lines, table, tell
+from gala.cli.talk import lines, say, table, tell
 
 _blocks = ("chunks", "workers", "scheduler")
-_only_blocks = ("truth", "limit", "memory_limit")
+_only_blocks = {"truth": None, "limit": None, "memory_limit": None, "on_error": "stop", "missing": "error"}
 _errors = "In blocks: whether a chunk that cannot be read ends the run (default), or is left out and reported."
+_missing = "In blocks: whether a chunk without a file is an error (default), or zeros that were never written."
 _limit = "In blocks: how far the kept tree goes, for `gala cut`. Default: to the highest threshold; inf is all the way."
 _policies = (
     "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
@@ -37,6 +38,7 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--superpixels", metavar="VOLUME", help="Superpixels to merge. Default: made of the image, and kept.")
 @click.option("--policy", default="mean", metavar="POLICY", show_default=True, help=_policies)
 @click.option("--pixels", type=options.path, help="IMAGE is raw: make its boundary map with this model (or .onnx).")
+@options.extra("An image that the model also learned from, such as raw=raw.zarr; again for each.")
 @click.option("--mask", metavar="VOLUME", help="Voxels that are 0 here belong to no segment.")
 @click.option("--truth", metavar="VOLUME", help="In blocks: what is right, to compare with; 0 does not count.")
 @click.option(
@@ -47,6 +49,7 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.option("--memory-limit", metavar="SIZE", help="Of each of the --workers: 2GB.")
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help=_errors)
 @click.option("--limit", type=float, metavar="T", help=_limit)
+@click.option("--missing", type=click.Choice(["error", "zero"]), default="error", help=_missing)
 @options.thresholds("Where to stop merging; give it again for more. Default: that of the model, or 0.5.")
 @click.option("--tree", type=options.path, help="Where the merge tree is kept. Default: OUT with -tree.npz.")
 @options.spacing()
@@ -78,14 +81,17 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     for name in ("image", "out"):
         if settings[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'.")
-    in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks, "on_error")}
+    extra = settings["extra"]
+    settings["extra"] = dict(extra)
+    if len(extra) != len(settings["extra"]):
+        raise click.UsageError("each name of --extra is for one volume; one is given twice.")
+    in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks)}
     if any(in_blocks[name] is not None for name in _blocks):
         _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
         return
-    if any(in_blocks[name] is not None for name in _only_blocks) or in_blocks["on_error"] == "skip":
-        raise click.UsageError(
-            "--truth, --limit, --memory-limit and --on-error are for work in blocks; give --workers too."
-        )
+    if any(in_blocks[name] != usual for name, usual in _only_blocks.items()):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in _only_blocks)
+        raise click.UsageError(f"{flags} are for work in blocks; give --workers too.")
     from gala.cli.steps.segment import Affinities, Request, segment
 
     given = None if offsets is None else Affinities(offsets, polarity, convention)
@@ -101,7 +107,37 @@ def _in_blocks(
         raise click.UsageError("--affinities and --tree are not for work in blocks.")
     from gala.cli.steps.blocks import segment_in_blocks
 
-    found = segment_in_blocks(**settings, **blocks, dry_run=dry_run)
-    text = lines({name: value for name, value in found.items() if name not in ("cuts", "stages") and value})
-    cuts = [table([dict(sorted(cut.items(), reverse=True)) for cut in found["cuts"]])] if "cuts" in found else []
-    tell(found, "\n\n".join([text, *cuts]), json_file)
+    try:
+        found = segment_in_blocks(**settings, **blocks, dry_run=dry_run)
+    except KeyboardInterrupt:
+        say("The same command goes on from here.")
+        raise
+    tables = ("cuts", "stages", "files", "tasks", "memory", "stored")
+    text = lines({name: value for name, value in found.items() if name not in tables and value})
+    cuts = [dict(sorted(cut.items(), reverse=True)) for cut in found.get("cuts", [])]
+    tell(found, "\n\n".join([text, *map(table, filter(None, [cuts, *_planned(found)]))]), json_file)
+
+
+def _size(n_bytes: float) -> str:
+    units = {"PB": 1e15, "TB": 1e12, "GB": 1e9, "MB": 1e6}
+    unit = next((unit for unit, n in units.items() if n_bytes >= n), "MB")
+    return f"{n_bytes / units[unit]:.3g} {unit}"
+
+
+def _planned(found: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Return what a run in blocks would do as rows of tables: of stages, and of files."""
+    if "tasks" not in found:
+        return []
+    needs = {"region graph": "graph"}  # what its memory goes by
+    stages = [
+        {
+            "stage": stage,
+            "tasks": n,
+            **{
+                title: _size(found[what][name]) if (name := needs.get(stage, stage)) in found[what] else ""
+                for title, what in (("memory of each", "memory"), ("written by all", "stored"))
+            },
+        }
+        for stage, n in found["tasks"].items()
+    ]
+    return [stages, [{"written": file, "what": what} for what, file in found["files"].items()]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ def segment_in_blocks(
     *,
     chunks: Sequence[float] | None,
     pixels: Path | None = None,
+    extra: Mapping[str, str],
     n_threads: int | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -25,11 +26,11 @@ def segment_in_blocks(
     if n_threads is not None:
         raise SettingError("--threads is for work in memory; in blocks, --workers are processes of one thread each.")
     volumes = [options.get(name) for name in ("superpixels", "mask", "truth")]
-    check_outputs([out], [image, *volumes, pixels])
+    check_outputs([out], [image, *volumes, *extra.values(), pixels])
     sides = None if chunks is None else [int(side) for side in chunks]
     if sides is not None and sides != list(chunks or ()):
         raise SettingError(f"--chunks must be whole numbers of voxels; got {chunks!r}.")
     shape = sides[0] if sides is not None and len(sides) == 1 else sides
-    given = {"thresholds": thresholds or None, "chunks": shape, "pixels": pixels}
+    given = {"thresholds": thresholds or None, "chunks": shape, "pixels": pixels, "extra": extra}
     report: dict[str, Any] = segment_blockwise(image, out, **given, **options)
     return report

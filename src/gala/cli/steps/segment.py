@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from gala.cli.steps.volumes import (
 )
 from gala.cli.talk import bar_on_terminal, step
 from gala.engine.partition import METHODS, partition
-from gala.errors import ShapeError
+from gala.errors import SettingError, ShapeError
 from gala.graph.affinities import as_priority
 from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
@@ -112,6 +112,7 @@ class Request:
     policy: str = "mean"
     affinities: Affinities | None = None
     pixels: Path | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
     mask: str | None = None
     tree: Path | None = None
     spacing: Lengths | None = None
@@ -120,7 +121,8 @@ class Request:
     @property
     def inputs(self) -> list[str]:
         """The volumes that are given, those without channels first."""
-        return [name for name in (self.superpixels, self.mask, self.image) if name is not None]
+        volumes = (self.superpixels, self.mask, self.image, *self.extra.values())
+        return [name for name in volumes if name is not None]
 
     @property
     def model(self) -> Path | None:
@@ -186,6 +188,8 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     """Segment a volume, keep the tree of merges, and write a segmentation for each threshold."""
     inputs, image, out = request.inputs, request.image, request.out
     request = replace(request, spacing=common_spacing(request.spacing, inputs))
+    if request.extra and request.model is None:
+        raise SettingError(f"--extra is for models that learned from extra images; {request.policy} has none.")
     way, is_tree = request.way, request.policy not in METHODS
     files = name_outputs(out, request.thresholds or (way.threshold_,))
     kept = Path(beside(out, "tree", ".npz")) if request.tree is None else request.tree
@@ -202,6 +206,7 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
         return plan
     with step("Reading"):
         boundary, labels, keep = request.read_image(), read_maybe(request.superpixels), read_maybe(request.mask)
+        others = {"extra": {name: imio.read(volume) for name, volume in request.extra.items()}} if request.extra else {}
     parameters = {"command": "segment", "policy": request.policy, "spacing": request.spacing}
     models = [file for file in (request.model, request.pixels) if file is not None]
     origin = imio.provenance(parameters, [*inputs, *models])
@@ -216,7 +221,7 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     if not is_tree:
         return plan | {"cuts": outputs.write(_partitions(request, way, boundary, labels, keep))}
     with step("Building the graph, merging, and writing the tree", labels.size):
-        merges = way.merge_tree(boundary, labels, mask=keep)
+        merges = way.merge_tree(boundary, labels, mask=keep, **others)
         merges.save(kept)
     cut_at = cuts_of(merges, labels, keep, request.n_threads)
     return plan | {"merges": merges.n_merges, "cuts": outputs.write(lambda t: cut_at(request.priority(t)))}

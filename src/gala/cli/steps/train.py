@@ -19,6 +19,7 @@ def run(
     images: Sequence[str],
     truths: Sequence[str],
     superpixels: Sequence[str] = (),
+    extra: Sequence[tuple[str, str]] = (),
     threshold: str = "auto",
     spacing: Lengths | None = None,
     random_state: int = 0,
@@ -26,13 +27,15 @@ def run(
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Learn from volumes, and write what was learned."""
-    for name, given in (("--truth", truths), ("--superpixels", superpixels)):
+    named = {name: [volume for key, volume in extra if key == name] for name, _ in extra}
+    others = [(f"--extra {name}=", given) for name, given in named.items()]
+    for name, given in (("--truth", truths), ("--superpixels", superpixels), *others):
         if len(given) != len(images) and (given or name == "--truth"):
             raise SettingError(f"{name} must be given once for each --image, {len(images)} times; got {len(given)}.")
-    inputs = [*truths, *superpixels, *images]
+    inputs = [*truths, *superpixels, *images, *(volume for _, volume in extra)]
     lengths = common_spacing(spacing, inputs)
     check_outputs([model], inputs)
-    for one in zip(truths, *([superpixels] if superpixels else []), images, strict=True):
+    for one in zip(truths, *([superpixels] if superpixels else []), images, *named.values(), strict=True):
         check_same_voxels(one)
     plan: dict[str, Any] = {"volumes": len(images), "file": str(model)}
     segmenter = Segmenter(
@@ -47,8 +50,9 @@ def run(
     with step("Reading"):
         maps = [imio.read(name) for name in images]
         labels = [[read_labels(name) for name in names] for names in (truths, superpixels)]
+        raws = [{name: imio.read(each[i]) for name, each in named.items()} for i in range(len(images))]
     with step("Learning", sum(truth.size for truth in labels[0])):
-        segmenter.fit(maps, labels[0], labels[1] or None)
+        segmenter.fit(maps, labels[0], labels[1] or None, extra=raws)
     segmenter.save(model)
     held_out = {} if segmenter.held_out_vi_ is None else {"held-out VI": segmenter.held_out_vi_}
     return plan | {"threshold": segmenter.threshold_} | held_out

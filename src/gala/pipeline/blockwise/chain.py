@@ -118,7 +118,7 @@ class Chain:
             return given, set()
         folder, pixels = job.written["boundary"], job.pixels
         n_channels = volumes.n_channels_made(volumes.load_pixels(pixels), given)
-        job.way.check_channels(n_channels or 1)
+        job.check_kind(n_channels or 1)
         about = self._created("boundary", folder, "float32", "image", n_channels=n_channels, scales=1)
         key = digest(about["key"], state_of(pixels), given.fingerprint(_whole(job.grid)), job.skip)
         units = self._units(
@@ -144,6 +144,7 @@ class Chain:
             image=image,
             superpixels=job.given["superpixels"] if is_given else Input.of("superpixels", str(folder), may_lack=True),
             mask=job.given.get("mask"),
+            extra=job.extra,
             background=job.background,
             spacing=job.spacing,
             skip=job.skip,
@@ -177,7 +178,8 @@ class Chain:
     @property
     def _settings(self) -> str:
         job = self.job
-        return digest(_FORMAT, __version__, job.grid.block_shape, job.background, job.spacing, job.skip)
+        extra = {name: job.n_channels_of(volume) for name, volume in job.extra.items()}  # which number channels
+        return digest(_FORMAT, __version__, job.grid.block_shape, job.background, job.spacing, job.skip, extra)
 
     def _graph_parts(self, plan: Plan) -> dict[str, list[Any]]:
         """Return the managers of each part of the graphs: of parts that are there already, and of one for the rest."""
@@ -202,6 +204,7 @@ class Chain:
         def make(place: Place) -> tuple[str, tuple[Any, ...]]:
             box, seen = plan.grid.box(place), plan.grid.seen(place)
             states = [plan.image.fingerprint(box), plan.superpixels.fingerprint(seen)]
+            states += [volume.fingerprint(box) for volume in plan.extra.values()]
             states += [] if plan.mask is None else [plan.mask.fingerprint(seen)]
             return digest(part, box, seen, states), (plan, part, leaves, place)
 

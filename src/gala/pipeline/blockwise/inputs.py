@@ -188,7 +188,7 @@ def check_chunks(volume: Input, grid: Grid) -> None:
     if n_missing:
         raise FileError(
             f"{volume.path} has no file for {n_missing} chunks, the first in {first}: they are lost, or empty and "
-            'never written. If they are empty, say missing="zero"; if not, make them again.'
+            'never written. If they are empty, say missing="zero" (--missing zero); if not, make them again.'
         )
 
 

@@ -20,8 +20,9 @@ from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
 from gala.pipeline.blockwise.manifest import Manifest, clean, only_run
 from gala.pipeline.blockwise.policies import Way
 from gala.pipeline.graphs import check_boundary
-from gala.pipeline.inputs import given_volume
+from gala.pipeline.inputs import Kind, by_name, given_volume
 
+_extra = "extra "
 _SEEN_SIDE = 128  # voxels, in the middle, that tell which way up a map is
 
 
@@ -39,7 +40,7 @@ class Job:
     """Inputs, outputs and settings of a run."""
 
     out: Path
-    given: dict[str, Input]  # the image, and superpixels, mask and truth if there are any
+    given: dict[str, Input]  # the image, and superpixels, mask, truth and "extra NAME" if there are any
     pixels: Path | None
     way: Way
     thresholds: tuple[float, ...]
@@ -56,6 +57,7 @@ class Job:
         cls,
         out: Path,
         volumes: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
         way: Way,
         thresholds: Sequence[float],
         *,
@@ -71,13 +73,17 @@ class Job:
         given = {
             name: Input.of(name, each, may_lack=missing == "zero") for name, each in volumes.items() if each is not None
         }
+        given |= {
+            f"{_extra}{name}": Input.of(f"extra[{name!r}]", each, may_lack=missing == "zero")
+            for name, each in by_name(extra).items()
+        }
         image, labels = given["image"], given.get("superpixels", given["image"])
         there = opened(image.path)
         has_channels = there.axes[-1] == "channel" if "superpixels" not in given else False
         shape = labels.shape[:-1] if has_channels else labels.shape
         if not 2 <= len(shape) <= 3:
             raise ShapeError(f"volumes in blocks have 2 or 3 dimensions; got shape {shape}.")
-        sides = there.spacing if spacing is None else spacing
+        sides = next((each for each in (spacing, there.spacing, way.spacing) if each is not None), None)
         return cls(
             out=out,
             given=given,
@@ -127,19 +133,34 @@ class Job:
             made["superpixels"] = self.beside("superpixels", ".zarr")
         return made
 
+    @property
+    def extra(self) -> dict[str, Input]:
+        """The extra images, by their names."""
+        return {what.removeprefix(_extra): each for what, each in self.given.items() if what.startswith(_extra)}
+
+    def n_channels_of(self, volume: Input) -> int:
+        """Return how many channels a volume has."""
+        return (*volume.shape[len(self.grid.shape) :], 1)[0]
+
     # -- checks ----------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raise what is wrong with inputs and outputs."""
-        shape = self.grid.shape
+        shape, first = self.grid.shape, self.given.get("superpixels", self.given["image"])
         for name, volume in self.given.items():
-            if volume.shape != shape and not (name == "image" and volume.shape[:-1] == shape):
+            is_image = name == "image" or name.startswith(_extra)
+            if volume.shape != shape and not (is_image and volume.shape[:-1] == shape):
                 raise ShapeError(
-                    f"{volume.path} must have the shape of the other volumes, {shape}, channels aside; "
-                    f"got {volume.shape} for {name}."
+                    f"{volume.path} must have the shape of {first.path}, {shape}, channels aside; got {volume.shape} "
+                    f"for {name}."
                 )
         if self.pixels is None:
-            self.way.check_channels((*self.given["image"].shape[len(shape) :], 1)[0])
+            if self.way.makes_maps:
+                raise SettingError(
+                    "this segmenter makes boundary maps of raw images, which is another stage in blocks: save its "
+                    "`pixels` in a file, and give that as pixels, too."
+                )
+            self.check_kind(self.n_channels_of(self.given["image"]))
         self._check_written()
         warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, self.grid)
         for volume in self.given.values():
@@ -147,6 +168,11 @@ class Job:
                 check_chunks(volume, self.grid)
         if self.pixels is None and "superpixels" in self.given:
             self._check_polarity()
+
+    def check_kind(self, n_channels: int) -> None:
+        """Raise an error unless a boundary map of so many channels, and extra images, are what the policy wants."""
+        others = {name: self.n_channels_of(volume) for name, volume in self.extra.items()}
+        self.way.check_kind(Kind(len(self.grid.shape), {"": n_channels, **others}))
 
     def _check_written(self) -> None:
         if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
@@ -188,7 +214,10 @@ class Job:
         for place in self.written.values():
             if place.exists() and place.name not in ours:
                 raise FileError(f"{place} is there already, and no run in blocks made it; remove it, or name another.")
-        done.mkdir(parents=True, exist_ok=True)
+        try:
+            done.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{self.work} cannot be written: {error.strerror}.") from error
         with only_run(done, str(self.out)):
             clean(self.work, *(place for place in self.written.values() if place.suffix == ".zarr"))
             for place in (self.tree, *self.written.values()):

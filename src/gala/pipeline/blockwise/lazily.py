@@ -15,7 +15,7 @@ from gala.graph.blockwise import build_graph_blockwise, chunks_of, dask_module, 
 from gala.graph.grid import Box, Grid
 from gala.graph.regions import RegionGraph
 from gala.morpho.blocks import superpixels_of_block
-from gala.pipeline.inputs import describe_channels, scaled
+from gala.pipeline.inputs import Kind, by_name, check_kind, scaled
 
 if TYPE_CHECKING:
     from gala.pipeline.segmenter import Segmenter
@@ -35,20 +35,18 @@ def predict_lazily(
     """
     dask = dask_module("dask")
     from_array = dask_module("dask.array").asarray
-    if extra is not None or segmenter.pixels is not None:
+    if segmenter.pixels is not None:
         raise SettingError(
-            "extra images, and pixels that make maps of raw images, are for arrays in memory; gala segment --chunks "
-            "makes maps block by block."
+            "pixels that make maps of raw images are for arrays in memory; gala segment --chunks makes maps block by "
+            "block."
         )
     given = {"image": image, "superpixels": superpixels, "mask": mask}
     arrays = {name: from_array(array) for name, array in given.items() if array is not None}
+    others = {name: from_array(array) for name, array in by_name(extra).items()}
     ndim = segmenter.ndim_
     shape = tuple(arrays["image"].shape[:ndim])
-    _check(segmenter, arrays, shape)
-    whole = arrays["image"]
-    values = whole.map_blocks(
-        _scaled_block, dtype=np.result_type(_scaled_block(np.zeros((1,) * whole.ndim, whole.dtype)))
-    )
+    _check(segmenter, arrays, others, shape)
+    values = _scaled("image", arrays["image"])
     keep = arrays.get("mask")
     labels = arrays.get("superpixels")
     if labels is None:
@@ -57,7 +55,8 @@ def predict_lazily(
         )
     policy = segmenter.learned_.policy
     leaves = [leaf for leaf in policy.needs.leaves() if isinstance(leaf, Declared)]
-    graph = build_graph_blockwise(labels, values, leaves, spacing=segmenter.spacing, mask=keep)
+    images = {name: _scaled(f"extra[{name!r}]", each) for name, each in others.items()}
+    graph = build_graph_blockwise(labels, values, leaves, spacing=segmenter.spacing, mask=keep, extra=images)
     table = dask.delayed(_table_of, nout=2, pure=False)(graph, policy, segmenter.learned_.rescore, threshold)
     return relabel_blockwise(labels, table[0], table[1], mask=keep)
 
@@ -113,8 +112,14 @@ def _superpixels(
     return superpixels_of_block(clipped, box, shape, mask=keep, spacing=spacing, **(options or {})).labels
 
 
-def _scaled_block(block: Array) -> Array:
-    return scaled(block, "image", block.shape, None)[..., 0]
+def _scaled(name: str, image: Any) -> Any:
+    """Return a dask array of values from 0 to 1."""
+    dtype = _scaled_block(np.zeros((1,) * image.ndim, image.dtype), name).dtype
+    return image.map_blocks(_scaled_block, name, dtype=dtype)
+
+
+def _scaled_block(block: Array, name: str) -> Array:
+    return scaled(block, name, block.shape, None)[..., 0]
 
 
 def _table_of(graph: RegionGraph, policy: Any, rescore: str, threshold: float) -> tuple[Labels, Labels]:
@@ -122,16 +127,13 @@ def _table_of(graph: RegionGraph, policy: Any, rescore: str, threshold: float) -
     return graph.labels, graph.labels[tree.cut(threshold)]
 
 
-def _check(segmenter: Segmenter, arrays: Mapping[str, Any], shape: tuple[int, ...]) -> None:
-    image = arrays["image"]
-    n_channels = (*image.shape[len(shape) :], 1)[0]
-    if len(shape) < segmenter.ndim_ or image.ndim > len(shape) + 1 or segmenter.n_channels_of_ != {"": n_channels}:
-        raise ShapeError(
-            f"image must have what the segmenter learned from, {segmenter.ndim_} dimensions, "
-            f"{describe_channels(segmenter.n_channels_of_)}; got shape {image.shape}."
-        )
-    for name, array in arrays.items():
-        if name != "image" and tuple(array.shape) != shape:
+def _check(segmenter: Segmenter, arrays: Mapping[str, Any], extra: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    images = {"": arrays["image"], **extra}
+    n_channels_of = {name: (*image.shape[len(shape) :], 1)[0] for name, image in images.items()}
+    check_kind(Kind(len(shape), n_channels_of), Kind(segmenter.ndim_, segmenter.n_channels_of_))
+    for name, array in {**arrays, **{f"extra[{name!r}]": image for name, image in extra.items()}}.items():
+        is_image = name not in ("superpixels", "mask")
+        if tuple(array.shape[: len(shape)]) != shape or array.ndim - len(shape) > is_image:
             raise ShapeError(
                 f"{name} must have the shape of the image without its channels, {shape}; got {array.shape}."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ class Plan:
     image: Input
     superpixels: Input
     mask: Input | None
+    extra: Mapping[str, Input]  # other images, by name
     background: int | None
     spacing: tuple[float, ...] | None
     skip: bool  # what cannot be read
@@ -61,6 +63,7 @@ class Voxels(NamedTuple):
 
     labels: Labels
     image: Array
+    extra: dict[str, Array]
     keep: Bools | None
     n_lost: int  # voxels of the block that could not be read
 
@@ -73,12 +76,12 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True, sees_beyo
     labels, lost = read(plan, plan.superpixels, seen)
     keep = None if lost is None else ~lost
     n_lost = 0 if lost is None else np.count_nonzero(lost[inner])
-    image = np.empty(0)
-    if needs_image:
-        image, lost = read(plan, plan.image, box)
-        if plan.skip and plan.is_predicted:
-            lost = np.asarray(np.isnan(image).reshape(*labels[inner].shape, -1).any(axis=-1))
-            image = np.where(np.isnan(image), 0, image)
+    images = {}
+    for name, volume in {"": plan.image, **plan.extra}.items() if needs_image else ():
+        images[name], lost = read(plan, volume, box)
+        if plan.skip and plan.is_predicted and not name:
+            lost = np.asarray(np.isnan(images[name]).reshape(*labels[inner].shape, -1).any(axis=-1))
+            images[name] = np.where(np.isnan(images[name]), 0, images[name])
         if lost is not None:
             keep = np.ones(labels.shape, dtype=np.bool_) if keep is None else keep
             n_lost += np.count_nonzero(lost & keep[inner])
@@ -88,7 +91,7 @@ def read_voxels(plan: Plan, place: Place, *, needs_image: bool = True, sees_beyo
         shown = np.asarray(values, dtype=np.bool_)
         keep = shown if keep is None else np.asarray(keep & shown, dtype=np.bool_)
     regions = as_labels(labels, plan.superpixels.name).astype(plan.label_dtype, copy=False)
-    return Voxels(regions, image, keep, int(n_lost))
+    return Voxels(regions, images.pop("", np.empty(0)), images, keep, int(n_lost))
 
 
 def read(plan: Plan, volume: Input, box: Box) -> tuple[Array, Bools | None]:

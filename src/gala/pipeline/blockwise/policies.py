@@ -11,10 +11,12 @@ from typing import Any
 from gala.classify.arrays import model_to_arrays
 from gala.classify.flat import FlatClassifier
 from gala.engine.policy import Policy, as_policy
-from gala.errors import PolicyError, SettingError, ShapeError
+from gala.errors import PolicyError, SettingError
 from gala.features.declared import Declared
 from gala.graph.blockwise import dask_module
+from gala.graph.caches import Channels, ImageKind
 from gala.pipeline.blockwise.inputs import digest
+from gala.pipeline.inputs import Kind, check_kind
 from gala.pipeline.named import learned_file, named_policy
 from gala.pipeline.segmenter import Segmenter
 
@@ -29,18 +31,31 @@ class Way:
     threshold: float
     in_blocks: bool
     rescore: str = "shared"
-    n_channels: int | None = None  # that the image must have
+    kind: Kind | None = None  # of the images that were learned from
+    makes_maps: bool = False  # in memory; images were raw when it learned
+    spacing: tuple[float, ...] | None = None  # that it learned with
 
-    def check_channels(self, n: int) -> None:
-        """Raise an error unless an image of `n` channels is like those that were learned from.
+    def check_kind(self, found: Kind) -> None:
+        """Raise an error unless images are like those that were learned from, or have what the policy looks at.
 
         Raises
         ------
-        ShapeError
-            If it is not.
+        ShapeError, FeatureError
+            If they are not, or one is missing.
+        SettingError
+            If nothing looks at an extra image.
         """
-        if self.n_channels not in (None, n):
-            raise ShapeError(f"image must have the {self.n_channels} channels that were learned from; got {n}.")
+        if self.kind is not None:
+            check_kind(found, self.kind)
+            return
+        n, *_ = found.n_channels_of.values()
+        others = {name: n_channels for name, n_channels in found.n_channels_of.items() if name}
+        kind = ImageKind.unit(Channels.all_plain(n).with_extra(n, others), found.ndim)
+        layouts = [leaf.layout(kind) for leaf in self.policy.needs.leaves() if isinstance(leaf, Declared)]
+        read = {channel for each in layouts for channel in (*each.region_channels, *each.contact_channels)}
+        for name, channels in kind.channels.extra:
+            if not read & set(channels):
+                raise SettingError(f"policy {self.name} does not look at an extra image {name}; leave it out.")
 
 
 def way_of(policy: Any, agglomeration: str) -> Way:
@@ -86,8 +101,6 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
     if not hasattr(segmenter, "learned_"):
         raise SettingError("the segmenter has learned nothing yet; call fit(images, truths), or Segmenter.load(file).")
     learned = segmenter.learned_
-    if len(segmenter.n_channels_of_) > 1:
-        raise SettingError("segmenters that learned from extra images do not run in blocks; use Segmenter.predict.")
     if not isinstance(learned.classifier, FlatClassifier):
         raise PolicyError(
             f"a policy of {type(learned.classifier).__name__} cannot run in blocks, as a later run would not know it "
@@ -103,5 +116,7 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
         threshold=segmenter.threshold_,
         in_blocks=agglomeration == "blocks",
         rescore=learned.rescore,
-        n_channels=segmenter.n_channels_of_[""],
+        kind=Kind(segmenter.ndim_, segmenter.n_channels_of_),
+        makes_maps=segmenter.pixels is not None,
+        spacing=None if segmenter.spacing is None else tuple(segmenter.spacing),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -131,7 +133,8 @@ class Crew:
             client.cancel(list(of_unit))
 
     def _submit(self, client: Any, stage: Stage, unit: Unit) -> Any:
-        return client.submit(do_unit, stage.work, stage.name, unit, self.manifest, pure=False)
+        key = f"{(stage.title or stage.name).replace(' ', '_')}-{uuid4().hex}"  # the dashboard shows what is before -
+        return client.submit(do_unit, stage.work, stage.name, unit, self.manifest, key=key, pure=False)
 
     def _result(self, future: Any) -> Any:
         if future.status == "finished":
@@ -201,11 +204,17 @@ def client_of(
         processes=True,
         dashboard_address=":0",
         silence_logs=logging.ERROR,  # errors of tasks are raised here
+        preload=[__name__],  # see dask_setup
         **limit,
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         _show_dashboard(client, show=show)
         yield client
+
+
+def dask_setup(_: Any) -> None:
+    """Have a worker leave Ctrl-C, which a terminal sends to all processes, to the run that ends it; dask calls this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _show_dashboard(client: Any, *, show: bool) -> None:

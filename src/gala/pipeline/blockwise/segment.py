@@ -32,6 +32,7 @@ def segment_blockwise(
     policy: Any = "mean",
     thresholds: Sequence[float] | float | None = None,
     limit: float | None = None,
+    extra: Mapping[str, Any] | None = None,
     mask: Any = None,
     truth: Any = None,
     background: int | None = 0,
@@ -77,6 +78,8 @@ def segment_blockwise(
         How far the merge tree goes at least, by default to the highest of the thresholds; ``numpy.inf`` makes all
         merges, and the last tasks then hold all segments of the volume. If the whole graph is merged in one task, the
         tree has no limit.
+    extra : dict of str, path or Volume by name, optional
+        Other images that the policy looks at, such as ``{"raw": "raw.zarr"}``: those that a `Segmenter` learned from.
     mask : str, path or Volume, optional
         Voxels that are 0 here belong to no segment.
     truth : str, path or Volume, optional
@@ -84,7 +87,7 @@ def segment_blockwise(
     background : int or None, optional
         The superpixel that is no region and stays 0, by default 0.
     spacing : sequence of float, optional
-        Size of a voxel along each axis; by default what the image says.
+        Size of a voxel along each axis; by default what the image says, or that of the `Segmenter`.
     chunks : int or sequence of int, optional
         Voxels of a block along each axis, by default about 256. The result does not depend on it.
     agglomeration : {"auto", "blocks", "whole"}, optional
@@ -163,6 +166,7 @@ def segment_blockwise(
     job = Job.of(
         Path(out),
         {"image": image, "superpixels": superpixels, "mask": mask, "truth": truth},
+        extra,
         way,
         [check_threshold(t) for t in (cuts if isinstance(cuts, Sequence | np.ndarray) else [cuts])],
         limit=limit,
@@ -201,10 +205,13 @@ def _plan_of(job: Job, crew: Crew) -> dict[str, Any]:
     estimates = projected_run(
         job.grid.shape,
         job.grid.block_shape,
-        image_dtype=image.dtype if job.pixels is None else "float32",
-        n_channels=(*image.shape[len(job.grid.shape) :], 1)[0],
+        image_dtype=np.result_type(
+            image.dtype if job.pixels is None else "float32", *(volume.dtype for volume in job.extra.values())
+        ),
+        n_channels=job.n_channels_of(image),
         label_dtype=job.given["superpixels"].dtype if "superpixels" in job.given else "uint64",
         features=chain.features,
+        extra={name: job.n_channels_of(volume) for name, volume in job.extra.items()},
     )
     needed = [each for each in estimates if each.stage != "superpixels" or "superpixels" not in job.given]
     return {

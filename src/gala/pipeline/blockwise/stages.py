@@ -29,7 +29,8 @@ def build_block(plan: Plan, part: str, features: Sequence[Any], place: Place) ->
     voxels = read_voxels(plan, place)
     ndim = len(plan.grid.shape)
     inner = plan.grid.inner(place)
-    given = given_volume(voxels.image, mask=None if voxels.keep is None else voxels.keep[inner], ndim=ndim)
+    keep = None if voxels.keep is None else voxels.keep[inner]
+    given = given_volume(voxels.image, extra=voxels.extra, mask=keep, ndim=ndim)
     graph = block_graph(
         voxels.labels,
         given.image,
@@ -37,6 +38,7 @@ def build_block(plan: Plan, part: str, features: Sequence[Any], place: Place) ->
         plan.grid,
         place,
         mask=voxels.keep,
+        extra=given.extra,
         spacing=plan.spacing,
         background=plan.background,
     )
