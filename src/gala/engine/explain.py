@@ -11,7 +11,7 @@ from gala._kernels.state import NEXT_PART
 from gala._types import Floats
 from gala.classify.contributions import Contributions, contributions
 from gala.engine.policy import Policy
-from gala.engine.policy.first import COLUMNS, MeanLogOdds, log_odds, weight_of_doubt
+from gala.engine.policy.first import COLUMNS, MeanLogOdds, bounded_logit, weight_of_doubt
 from gala.engine.policy.learned import ClassifierPolicy
 from gala.engine.running import RunningGraph
 from gala.engine.state import chain
@@ -102,7 +102,7 @@ def _of_mean(g: RunningGraph, policy: MeanLogOdds, contact: int) -> Explanation:
     first = g.graph.contact_spec.names.index(COLUMNS[0])
     weight, weighted = g.graph.contact_cache[pieces, first : first + 2].T
     share = weight / (weight.sum() + weight_of_doubt(g.graph))
-    middle = float(log_odds(said.baseline)) if _model_of(policy.scorer).kind == FOREST else said.baseline
+    middle = float(bounded_logit(said.baseline)) if _model_of(policy.scorer).kind == FOREST else said.baseline
     moved = said.features.sum(axis=1)
     factor = np.divide(weighted / weight - middle, moved, out=np.zeros(len(moved)), where=moved != 0)
     return _explanation(g, policy, middle * float(share.sum()), (share * factor) @ said.features)

@@ -49,7 +49,7 @@ class MeanLogOdds(RowPolicy):
             return graph
         probability = RunningGraph(graph, self.scorer, n_threads=n_threads).priorities()
         weight = np.sqrt(graph.contact_cache[:, 0])
-        columns = np.column_stack([weight, weight * log_odds(probability)])
+        columns = np.column_stack([weight, weight * bounded_logit(probability)])
         return replace(
             graph,
             contact_spec=graph.contact_spec + CacheSpec.sums(*COLUMNS),
@@ -109,12 +109,12 @@ def mean_log_odds(feature_map: Null, classifier: Classifier) -> MeanLogOdds:
     return MeanLogOdds(feature_map, classifier)
 
 
-def log_odds(probability: ArrayLike) -> Floats:
+def bounded_logit(probability: ArrayLike) -> Floats:
     """Return the log-odds of probabilities, those that are surer than 0.995 being taken for that.
 
     Examples
     --------
-    >>> log_odds(np.array([0.5, 1.0])).round(3).tolist()
+    >>> bounded_logit(np.array([0.5, 1.0])).round(3).tolist()
     [0.0, 5.293]
     """
     p = np.clip(probability, 1 - _surest, _surest)
