@@ -21,6 +21,7 @@ from gala.errors import FileError, GalaWarning, PolicyError, SettingError, Shape
 from gala.graph.tree import MergeTree
 from gala.pipeline.blockwise import manifest, running, segment_blockwise
 from gala.pipeline.named import HandMade, named_policy
+from processes import heed_interrupts
 
 pytestmark = pytest.mark.compiled
 SHAPE, CHUNKS = (16, 32, 40), (8, 16, 20)
@@ -486,7 +487,7 @@ def test_ctrl_c__ends_workers_without_a_word_of_theirs_and_the_same_command_goes
     start = "import sys; from gala.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-W", "ignore", "-c", start, *given, "--workers", "1"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, start_new_session=True, **pipes)
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=heed_interrupts, **pipes)
     wait_for(lambda: [*tmp_path.glob("seg-blocks/done/graph-*/*.json")], process)
     os.killpg(process.pid, signal.SIGINT)  # as terminals do
     error = process.communicate(timeout=60)[1]

@@ -21,6 +21,7 @@ from gala.engine.partition import partition
 from gala.engine.policy import boundary_mean, boundary_quantile
 from gala.imio import write_h5_stack
 from gala.morpho import boundary_labels, superpixels
+from processes import heed_interrupts
 from real import path_of
 
 SPACING = (30.0, 4.0, 4.0)
@@ -473,8 +474,8 @@ def test_interrupt__ends_with_130_and_leaves_nothing_unfinished(inside):
     code = "from gala.cli import main; main(prog_name='gala')"
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
     command = [sys.executable, "-c", code, "segment", "big.npy", "seg.h5", "-t", "0.5"]
-    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # shells keep it from the background
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **heed) as running:
+    pipes = {"stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts, **pipes) as running:
         seen = ""
         while "Making superpixels" not in seen:
             seen += running.stderr.read(1)

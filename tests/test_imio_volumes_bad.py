@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from gala import imio
 from gala.errors import FileError, ImageError, LabelError, SettingError, ShapeError
+from processes import heed_interrupts
 
 small = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 NAMES = ["a.h5", "a.zarr", "a.ome.zarr", "a.tif", "a.npy", "a.n5", "a.precomputed", "planes/%02d.png"]
@@ -326,11 +327,6 @@ WRITE = (
     "imio.write(sys.argv[1], Endless())\n"
 )
 LARGE = [name for name in NAMES if name != "a.ome.zarr"]
-
-
-def heed_interrupts():
-    """Undo what shells do to processes in the background, which do not hear SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stopped(folder, name, kill):
