@@ -193,6 +193,11 @@ def test_nodes__know_their_leaves_ancestors_and_roots(tree):
     assert set(tree.root_of(np.arange(len(leaves))).tolist()) == roots
 
 
+def test_lowest_common_ancestor__of_one_pair_warns_of_nothing():
+    tree = MergeTree(2, np.array([[0, 1]]), np.array([0.5]))
+    assert tree.lowest_common_ancestor(0, np.array([1])).tolist() == [2]
+
+
 @given(forests())
 @some
 def test_spans__keep_the_leaves_of_each_node_together(tree):

@@ -164,7 +164,8 @@ class MergeTree:
         Two arrays of nodes are compared one by one, in time log(N + M) each.
         """
         first, second = np.broadcast_arrays(self._check(a), self._check(b))
-        found = trees.common_ancestors(self.parent, self._path_top, first.ravel(), second.ravel())
+        # Copies: views of what was broadcast warn whoever asks whether they can be written to.
+        found = trees.common_ancestors(self.parent, self._path_top, first.flatten(), second.flatten())
         return found.reshape(first.shape)[()]  # a number if both are
 
     def _check(self, nodes: ArrayLike) -> Ints:

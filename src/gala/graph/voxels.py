@@ -76,7 +76,7 @@ def map_labels(
         found = number_slab(labels[part], None if mask is None else mask[part], background, numbers, starts)
         lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
         lookup[:-1] = values[find_labels(keys, found)]
-        out[part] = lookup[numbers.reshape(out[part].shape)]
+        np.take(lookup, numbers, out=out[part].reshape(-1), mode="wrap")  # NO_REGION, -1, is the last
 
     map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)
     return out
