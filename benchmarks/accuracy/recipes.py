@@ -30,10 +30,9 @@ from gala.features import (
 )
 from gala.features.base import Composite
 from gala.graph.build import build_graph
-from gala.pipeline import Recipe, Segmenter
+from gala.pipeline import HISTORIC, Recipe, Segmenter
 
 LARGER_LEAVES = ExtraTreesClassifier(criterion="entropy", min_samples_leaf=5, max_features=0.5)
-HISTORIC = Recipe("basic", "random forest", n_copies=0, n_epochs=2, decision="probability")
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from gala.datasets import read_example
 from gala.engine.explain import explain
 from gala.engine.running import RunningGraph
 from gala.evaluate import best_possible_segmentation, blame
-from gala.pipeline import Recipe
+from gala.pipeline import HISTORIC, Recipe
 from gala.viz import LabelColours
 from gala.viz.overlays import painted
 
 n_shown, side = 2, 80  # merges, and voxels across a panel
 colours = LabelColours(np.array([1, 2]), np.array([0, 1]))
-historic_recipe = Recipe("basic", "random forest", n_copies=0, n_epochs=2, decision="probability")
 folder = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data" / "gala-example"))
 if not folder.is_dir():
     sys.exit(f"there is no {folder}, so that nothing is drawn; set GALA_EXAMPLE_DATA to what `gala example-data` made.")
@@ -36,7 +35,7 @@ def learned(recipe):
 
 
 segmenter, tree, merges = learned(Recipe())
-old_segmenter, old_tree, old_merges = learned(historic_recipe)
+old_segmenter, old_tree, old_merges = learned(HISTORIC)
 graph = build_graph(test.superpixels, test.p1, segmenter.learned_.policy.needs)
 n_voxels = np.bincount(test.superpixels.ravel())[graph.labels]
 segment_of = tree.cut(segmenter.threshold_)

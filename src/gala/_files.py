@@ -123,15 +123,20 @@ def _names(fn: FileName) -> tuple[Path, Path]:
     return path, _beside(path)
 
 
+_mark = ".????????-"  # in front of names that `_beside` gives
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(f".{uuid4().hex[:8]}-{path.name}")
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove the new files and folders that writers of `path`, which were killed, left beside it."""
-    for left in path.parent.glob(f".????????-{glob.escape(path.name)}"):
+    """Remove what writers that were killed left beside `path` and, if that is a folder, in it: zarr's files, too."""
+    beside = path.parent.glob(_mark + glob.escape(path.name))
+    inside = (file for file in path.rglob("*") if file.match(f"{_mark}*") or file.suffix == ".partial")
+    for left in [*beside, *inside]:
         if left.is_dir():
-            _remove(left)
+            shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
 
@@ -142,7 +147,7 @@ def _not_written(fn: FileName, error: OSError) -> FileError:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, to which the threads of an interrupted library may still be writing, and make it anew."""
+    """Remove a folder that threads of an interrupted library may still write to, and so make anew."""
     if not folder.exists():
         return
     n_gone = 0

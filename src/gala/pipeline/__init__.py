@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "recipe": ["DECISIONS", "FEATURE_MAPS", "Learned", "Recipe", "VolumeGraph"],
+        "recipe": ["DECISIONS", "FEATURE_MAPS", "HISTORIC", "Learned", "Recipe", "VolumeGraph"],
         "segmenter": ["Segmenter"],
     },
 )

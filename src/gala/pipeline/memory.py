@@ -97,8 +97,7 @@ def projected_memory(
     image, label, voxels = np.dtype(image_dtype).itemsize, np.dtype(label_dtype).itemsize, math.prod(sides)
     need = 0.0
     n_regions = voxels / voxels_per_region
-    channels = Channels.all_plain(n_channels).with_extra(n_channels, extra or {})
-    rows = n_regions * _row_bytes(features, channels, len(sides))
+    rows = n_regions * _row_bytes(features, n_channels, extra or {}, len(sides))
     if stage == "superpixels":
         seen = math.prod(n + 2 * (halo + _smoothing) for n in sides)
         # The map and the smoothed one; basins, and a copy as int64 when they are counted; a tenth for tables of basins.
@@ -170,8 +169,7 @@ def projected_run(
     block = [min(side, n) for side, n in zip(block_shape, shape, strict=True)]
     n_blocks = math.prod(-(-n // side) for n, side in zip(shape, block, strict=True))
     n_voxels = math.prod(shape)
-    channels = Channels.all_plain(n_channels).with_extra(n_channels, extra or {})
-    rows = n_voxels / voxels_per_region * _row_bytes(features, channels, len(block))
+    rows = n_voxels / voxels_per_region * _row_bytes(features, n_channels, extra or {}, len(block))
     return [
         StageEstimate(
             stage,
@@ -183,9 +181,9 @@ def projected_run(
     ]
 
 
-def _row_bytes(features: Leaves | Sequence[Leaves], channels: Channels, ndim: int) -> float:
+def _row_bytes(features: Leaves | Sequence[Leaves], n_channels: int, extra: Mapping[str, int], ndim: int) -> float:
     """Return the bytes of the graph for each region: its row, and its share of contacts, ends and labels."""
-    kind = ImageKind.unit(channels, ndim)
+    kind = ImageKind.unit(Channels.all_plain(n_channels).with_extra(n_channels, extra), ndim)
     leaves = leaves_of(features)
     columns = [len(lay_out(leaves, kind, of_regions=of_regions)[0]) for of_regions in (True, False)]
     return 8.0 * (columns[0] + 2 + _contacts_per_region * (columns[1] + 2))

@@ -109,8 +109,8 @@ class Recipe:
 
     References
     ----------
-    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715, is ``Recipe("basic", "random forest", n_copies=0,
-    n_epochs=2, decision="probability")``. The experiments that chose the defaults are on the page docs/learning.md.
+    Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715, is `HISTORIC`. The experiments that chose the defaults
+    are on the page docs/learning.md.
 
     Examples
     --------
@@ -249,6 +249,9 @@ class Recipe:
                 classifier.fit(data.X, labels)
         flat = lay_flat(classifier)
         return classifier if flat is None else FlatClassifier(flat)
+
+
+HISTORIC = Recipe("basic", "random forest", n_copies=0, n_epochs=2, decision="probability")
 
 
 def _fit_weighted(classifier: Any, X: Array, y: Array, weight: Floats) -> None:

@@ -13,12 +13,11 @@ import numpy as np
 from gala import agglo, evaluate as ev, imio
 from gala._types import Labels
 from gala.datasets import ExampleVolume
-from gala.pipeline.recipe import Recipe
+from gala.pipeline.recipe import HISTORIC, Recipe
 from gala.pipeline.segmenter import Segmenter
 from gala.viz import draw_segmentations, save_figure
 
 _threshold = 0.5
-_historic = Recipe("basic", "random forest", n_copies=0, n_epochs=2, decision="probability")
 _columns = ("false merges", "false splits", "VI", "Rand F", "segments", "seconds")
 _files = {
     "mean at 0.5": "test-mean.lzf.h5",
@@ -60,7 +59,7 @@ def compare(train: ExampleVolume, test: ExampleVolume, *, say: Say) -> list[Resu
     results = [Result("superpixels", test.superpixels, None)]
     steps: dict[str, Callable[[], Labels]] = {
         "mean at 0.5": lambda: _by_mean(test),
-        "historic recipe": lambda: _by_learning(train, test, "p1", _historic),
+        "historic recipe": lambda: _by_learning(train, test, "p1", HISTORIC),
         "learned, 1 channel": lambda: _by_learning(train, test, "p1"),
         "learned, 4 channels": lambda: _by_learning(train, test, "p4"),
         "best possible": lambda: ev.best_possible_segmentation(test.superpixels, test.truth),

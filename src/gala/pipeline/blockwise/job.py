@@ -17,7 +17,7 @@ from gala.graph.grid import Grid
 from gala.graph.tree import check_threshold
 from gala.graph.volume import check_spacing
 from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
-from gala.pipeline.blockwise.manifest import Manifest, clean, only_run
+from gala.pipeline.blockwise.manifest import Manifest, only_run
 from gala.pipeline.blockwise.policies import Way
 from gala.pipeline.graphs import check_boundary
 from gala.pipeline.inputs import Kind, by_name, given_volume
@@ -219,7 +219,6 @@ class Job:
         except OSError as error:
             raise FileError(f"{self.work} cannot be written: {error.strerror}.") from error
         with only_run(done, str(self.out)):
-            clean(self.work, *(place for place in self.written.values() if place.suffix == ".zarr"))
-            for place in (self.tree, *self.written.values()):
+            for place in (self.work, self.tree, *self.written.values()):
                 remove_unfinished(place)
             yield

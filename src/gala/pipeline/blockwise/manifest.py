@@ -114,11 +114,3 @@ except ImportError:  # Windows, which has no shared locks: there, tasks that out
         except OSError:
             return False
         return True
-
-
-def clean(*folders: Path) -> None:
-    """Remove the unfinished files that a killed run left."""
-    for folder in folders:
-        for file in [*folder.rglob("*.partial"), *folder.rglob(".????????-*")]:
-            if file.is_file():
-                file.unlink(missing_ok=True)
