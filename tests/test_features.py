@@ -323,7 +323,7 @@ def test_lay_out__keeps_shared_columns_once():
 
 
 def test_lay_out__of_nothing_counts_voxels():
-    assert lay_out([], one) == (CacheSpec.sums("count"), ())
+    assert lay_out([], one) == (CacheSpec.counts("count"), ())
 
 
 def test_cache_spec__joins_sums_minima_and_maxima():

@@ -103,7 +103,7 @@ def test_blend__of_equal_values_is_that_value(tmp_path_factory, n, side, halo, n
     write_network(path, ndim=2, node=onnx.helper.make_node("Identity", ["cast"], ["maps"]))
     model = OnnxModel(path, tile_shape=side, halo=halo, overlap="blend")
     image = np.random.default_rng(0).random((n_planes, 7, n)).astype(np.float32)
-    assert_allclose(model.predict(image)[..., 0], image, rtol=1e-6)
+    assert_allclose(model.predict(image)[..., 0], image, rtol=1e-5)  # up to 81 tiles share a voxel, in float32
 
 
 def test_blend__goes_from_one_tile_to_the_next_in_even_steps(tmp_path):

@@ -221,7 +221,7 @@ def gather_block(
     return (
         pairs[:n_contacts].copy(),
         region_rows,
-        contact_rows[:n_contacts].copy(),
+        contact_rows[:n_contacts],
         border_sizes,
         recorded[:n_recorded].copy(),
     )

@@ -13,7 +13,7 @@ from gala._kernels.loop import describe_edge, priority_of
 from gala._kernels.merge import merge_edge
 from gala._kernels.models import Model
 from gala._kernels.program import Program
-from gala._kernels.state import END, N_TOUCHED, PRIORITY, State
+from gala._kernels.state import END, N_TOUCHED, PRIORITY, State, new_room
 from gala._types import Array, Floats, Ints
 
 STRICT, LOOSE, PERMISSIVE = 0, 1, 2
@@ -132,6 +132,7 @@ def learn(
     Returns -1 at the end, -2 if `examples` is full (call again with more room), or the contact whose priority came
     out as NaN.
     """
+    room = new_room(state)
     while True:
         e = examples.counters[POPPED]
         if e < 0:
@@ -143,7 +144,7 @@ def learn(
             examples.counters[POPPED] = e
             return -2
         examples.counters[POPPED] = -1
-        describe_edge(state, feature_program, e, examples.X[row])
+        describe_edge(state, feature_program, e, examples.X[row], room)
         write_example(state, truths, examples, e)
         if not allows(examples, row, state.scores[e, PRIORITY]):
             state.scores[e, PRIORITY] = np.inf
@@ -151,7 +152,7 @@ def learn(
         merge_and_pour(state, truths, e, rescore_all)
         for i in range(state.counters[N_TOUCHED]):
             touched = state.touched[i]
-            priority = priority_of(state, program, model, touched, x, scratch)
+            priority = priority_of(state, program, model, touched, x, scratch, room)
             if np.isnan(priority):
                 return int(touched)
             set_priority(state, touched, priority, np.inf)

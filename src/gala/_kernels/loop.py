@@ -13,7 +13,7 @@ from gala._kernels.jit import kernel, pasted
 from gala._kernels.merge import merge_edge
 from gala._kernels.models import Model, score
 from gala._kernels.program import Program, describe, finish
-from gala._kernels.state import END, N_MERGES, N_TOUCHED, State
+from gala._kernels.state import END, N_MERGES, N_TOUCHED, ROW, State, new_room, unpack_row
 from gala._kernels.topology import refresh_pair
 from gala._types import Array, Floats, Ints
 
@@ -29,36 +29,50 @@ def order_pair(state: State, e: int) -> tuple[int, int]:
 
 
 @pasted
-def describe_edge(state: State, program: Program, e: int, out: Floats) -> None:
-    """Write the features of contact `e` to `out`, shape (F,)."""
+def describe_edge(state: State, program: Program, e: int, out: Floats, room: Floats) -> None:
+    """Write the features of contact `e` to `out`, shape (F,); `room`, shape (1, B), is for a row as it was given."""
     if program.reads_topology:
         refresh_pair(state, e)
     small, large = order_pair(state, e)
-    describe(program, state.region_rows, state.contact_rows, small, large, e, out)
+    row = state.links[e, ROW]
+    if row >= 0:
+        describe(program, state.region_rows, state.contact_rows, small, large, row, out)
+    else:
+        unpack_row(state, e, room, 0)
+        describe(program, state.region_rows, room, small, large, 0, out)
 
 
 @pasted
-def priority_of(state: State, program: Program, model: Model, e: int, x: Floats, scratch: Array) -> float:
-    """Return the priority of contact `e`; `x`, shape (F,), and `scratch` are room for its features and the model."""
-    describe_edge(state, program, e, x)
+def priority_of(state: State, program: Program, model: Model, e: int, x: Floats, scratch: Array, room: Floats) -> float:
+    """Return the priority of contact `e`.
+
+    `x`, shape (F,), `scratch`, and `room`, shape (1, B), are room for its features, the model, and its row.
+    """
+    describe_edge(state, program, e, x, room)
     x[0] = score(model, x, scratch)
-    finish_edge(state, program, e, x)
+    finish_edge(state, program, e, x, room)
     return float(x[0])
 
 
 @pasted
-def finish_edge(state: State, program: Program, e: int, out: Floats) -> None:
+def finish_edge(state: State, program: Program, e: int, out: Floats, room: Floats) -> None:
     """Rewrite the priority of contact `e`, ``out[0]``; NaN stays, so that nothing hides it."""
     if program.finish.shape[0] > 0 and not np.isnan(out[0]):
         small, large = order_pair(state, e)
-        finish(program, state.region_rows, state.contact_rows, small, large, e, out)
+        row = state.links[e, ROW]
+        if row >= 0:
+            finish(program, state.region_rows, state.contact_rows, small, large, row, out)
+        else:
+            unpack_row(state, e, room, 0)
+            finish(program, state.region_rows, room, small, large, 0, out)
 
 
 @kernel
 def describe_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
     """Write the features of each contact in `edges`, shape (B,), to `out`, shape (B, F)."""
+    room = new_room(state)
     for i in range(edges.size):
-        describe_edge(state, program, edges[i], out[i])
+        describe_edge(state, program, edges[i], out[i], room)
 
 
 @kernel
@@ -77,6 +91,7 @@ def agglomerate(
     Returns -1, or the contact whose priority came out as NaN. `x`, shape (F,), and `scratch` are room for the
     features of one pair and for the model.
     """
+    room = new_room(state)
     while state.counters[N_MERGES] < max_merges:
         e = pop_edge(state, threshold)
         if e == NOTHING:
@@ -84,7 +99,7 @@ def agglomerate(
         merge_edge(state, e, rescore_all)
         for i in range(state.counters[N_TOUCHED]):
             touched = state.touched[i]
-            priority = priority_of(state, program, model, touched, x, scratch)
+            priority = priority_of(state, program, model, touched, x, scratch, room)
             if np.isnan(priority):
                 return int(touched)
             set_priority(state, touched, priority, threshold)
@@ -96,14 +111,16 @@ def score_edges(
     state: State, program: Program, model: Model, edges: Ints, out: Floats, x: Floats, scratch: Array
 ) -> None:
     """Write the priority of each contact in `edges`, shape (B,), to `out`, shape (B,)."""
+    room = new_room(state)
     for i in range(edges.size):
-        out[i] = priority_of(state, program, model, edges[i], x, scratch)
+        out[i] = priority_of(state, program, model, edges[i], x, scratch, room)
 
 
 @kernel
 def finish_edges(state: State, program: Program, edges: Ints, out: Floats) -> None:
     """Rewrite the priorities `out`, shape (B,), of the contacts in `edges`, shape (B,)."""
+    room = new_room(state)
     for i in range(edges.size):
         if program.reads_topology:
             refresh_pair(state, edges[i])
-        finish_edge(state, program, edges[i], out[i : i + 1])
+        finish_edge(state, program, edges[i], out[i : i + 1], room)

@@ -24,9 +24,12 @@ from gala._kernels.state import (
     PRIORITY,
     RANK,
     REFUSES,
+    ROW,
     State,
+    drop_row,
     find_contact,
     is_half_of,
+    join_contact_rows,
     key_of,
 )
 from gala._kernels.topology import BORDER
@@ -91,8 +94,10 @@ def merge_regions(state: State, u: int, v: int, priority: float, rescore_all: bo
         e, side = half >> 1, half & 1
         other = state.links[e, END + 1 - side]
         if other == keep:
-            for k in range(state.surfaces.shape[0]):
-                state.region_rows[keep, state.surfaces[k, 0]] -= state.contact_rows[e, state.surfaces[k, 1]]
+            for k in range(state.surfaces.shape[0]):  # none if rows are given: these are counts
+                row = state.links[e, ROW]
+                state.region_rows[keep, state.surfaces[k, 0]] -= state.contact_rows[row, state.surfaces[k, 1]]
+            drop_row(state, e)
             state.links[e, END : END + 2] = -1
             state.degree[keep] -= 1
         elif common >= 0:
@@ -185,7 +190,7 @@ def _join_contacts(state: State, of_keep: int, half: int, keep: int) -> int:
         slot = slot_of(state.table, key_of(keep, state.links[of_gone, END + 1 - side]))
         state.table[slot, 1] = np.uint64(of_gone)
     state.degree[state.links[of_gone, END + 1 - side]] -= 1
-    join_row(state.contact_joins, state.contact_rows, stays, state.contact_rows, goes)
+    join_contact_rows(state, stays, goes)
     state.links[state.links[stays, LAST_PART], NEXT_PART] = goes
     state.links[stays, LAST_PART] = state.links[goes, LAST_PART]
     state.scores[stays, RANK] = min(state.scores[stays, RANK], state.scores[goes, RANK])

@@ -17,7 +17,19 @@ from gala._kernels.merge import merge_regions
 from gala._kernels.models import Model
 from gala._kernels.nearest import Nearest, lower, meld, nearest_contact
 from gala._kernels.program import Program
-from gala._kernels.state import END, LOW, LOW_RANK, N_MERGES, N_TOUCHED, NEXT, PRIORITY, RANK, State, may_merge
+from gala._kernels.state import (
+    END,
+    LOW,
+    LOW_RANK,
+    N_MERGES,
+    N_TOUCHED,
+    NEXT,
+    PRIORITY,
+    RANK,
+    State,
+    may_merge,
+    new_room,
+)
 from gala._types import Array, Bools, Floats, Ints
 
 # Entries of `Rounds.counters`.
@@ -120,12 +132,13 @@ def run_rounds(
     Returns the contact whose priority came out as NaN, if one did. `x`, shape (F,), `scratch` and `priorities`, shape
     (E,), are room for the features of one pair, for the model and for the priorities of a round.
     """
+    room = new_room(state)
     while merge_pairs(state, rounds, constrained, rescore_all) > 0:
         n = rounds.counters[N_RESCORE]
         if n > max_scores:
             return WAITING
         for i in range(n):
-            priorities[i] = priority_of(state, program, model, rounds.rescore[i], x, scratch)
+            priorities[i] = priority_of(state, program, model, rounds.rescore[i], x, scratch, room)
             if np.isnan(priorities[i]):
                 return int(rounds.rescore[i])
         set_priorities(state, rounds, priorities[:n], threshold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gala._kernels.jit import gather_kernel, kernel, pasted
-from gala._types import Floats, Ints
+from gala._types import Array, Floats, Ints
 
 
 @pasted
@@ -25,6 +25,26 @@ def join_rows(joins: Ints, index: Ints, rows: Floats, out: Floats) -> None:
     """Join each row of `rows`, shape (R, C), into ``out[index[r]]``."""
     for r in range(rows.shape[0]):
         join_row(joins, out, index[r], rows, r)
+
+
+@kernel
+def add_rows(index: Ints, rows: Array, out: Array) -> None:
+    """Add each row of `rows`, shape (R, C), to ``out[index[r]]``: `join_rows` of sums alone, several at a time."""
+    for r in range(rows.shape[0]):
+        target = index[r]
+        for c in range(rows.shape[1]):
+            out[target, c] += rows[r, c]
+
+
+@kernel
+def narrow_rows(rows: Floats, out: Array) -> bool:
+    """Write whole numbers from 0 on, shape (R, C), to `out`, uint16 of the same shape; tell whether all fit."""
+    n_lost = 0
+    for r in range(rows.shape[0]):
+        for c in range(rows.shape[1]):
+            n_lost += rows[r, c] > 65535.0
+            out[r, c] = np.int32(min(rows[r, c], 65535.0))
+    return n_lost == 0
 
 
 @pasted

@@ -10,7 +10,7 @@ from gala._kernels.loop import priority_of
 from gala._kernels.merge import merge_edge
 from gala._kernels.models import Model
 from gala._kernels.program import Program
-from gala._kernels.state import N_TOUCHED, State
+from gala._kernels.state import N_TOUCHED, State, new_room
 from gala._types import Array, Floats
 
 
@@ -22,17 +22,18 @@ def agglomerate_signed(state: State, program: Program, model: Model, x: Floats, 
     -1, or the contact whose priority came out as NaN. `x`, shape (F,), and `scratch` are room for the features of one
     pair and for the model.
     """
+    room = new_room(state)
     while True:
         e = pop_edge(state, 0.0)
         if e == NOTHING:
             return -1
-        if priority_of(state, program, model, e, x, scratch) > 0.0:
+        if priority_of(state, program, model, e, x, scratch, room) > 0.0:
             state.frozen_contact[e] = True
             continue
         merge_edge(state, e, False)
         for i in range(state.counters[N_TOUCHED]):
             touched = state.touched[i]
-            priority = priority_of(state, program, model, touched, x, scratch)
+            priority = priority_of(state, program, model, touched, x, scratch, room)
             if np.isnan(priority):
                 return int(touched)
             set_priority(state, touched, -abs(priority), 0.0)

@@ -11,15 +11,18 @@ import numpy as np
 
 from gala._kernels.containers import Bags, have_common_label, is_free, slot_of, value_at
 from gala._kernels.jit import inlined, kernel, pasted
+from gala._kernels.rows import join_row
 from gala._types import Array, Bools, Floats, Ints
 
 # Entries of `State.counters`.
 N_MERGES, N_HEAP, N_TOUCHED, N_DEAD, N_KEYS, N_AT_BORDER = 0, 1, 2, 3, 4, 5
+N_ROWS, N_FREE = 6, 7  # rows of `State.contact_rows` that were ever used, and those that can be used again
 
 # Columns of `State.links`. A contact's two sides are two columns each.
 END = 0  # the region; -1 if the contact is gone
 NEXT = 2  # in the list of the region's half contacts
 NEXT_PART, LAST_PART = 4, 5  # in the list of the graph's contacts that make it up
+ROW = 6  # in `contact_rows`; -1 if its row is as it was given
 
 # Columns of `State.scores`.
 PRIORITY = 0  # infinity never merges
@@ -38,16 +41,18 @@ class State(NamedTuple):
 
     # Rows of regions and contacts that are gone mean nothing.
     region_rows: Floats  # (N, A)
-    contact_rows: Floats  # (E, B)
+    contact_rows: Floats  # (R, B): see ROW; few are ever used if rows are `given`
+    given: Array  # (E, B * k) uint16: rows of counts of 16 or 32 bits as they were given, which never change; or (0, 0)
+    free_rows: Ints  # (R,) int32: rows that can be used again, the first `counters[N_FREE]`
     size: Floats  # (N,) voxels of each region
     node: Ints  # (N,) node of the merge tree that a region is; -1 if it is gone
-    links: Ints  # (E, 6) int32: columns END and NEXT for either side, NEXT_PART, LAST_PART
+    links: Ints  # (E, 7) int32: columns END and NEXT for either side, NEXT_PART, LAST_PART, ROW
     scores: Floats  # (E, 4): columns PRIORITY, RANK, LOW, LOW_RANK
     touched: Ints  # (E,) int32: contacts to score again, the first `counters[N_TOUCHED]`
     common: Ints  # (E,) int32: room for contacts that two regions have with the same neighbours
     children: Ints  # (N - 1, 2) nodes of each merge, as in the merge tree
     merge_priority: Floats  # (N - 1,)
-    counters: Ints  # (6,)
+    counters: Ints  # (8,)
     # What stops merges.
     classes: Array  # (N, 2) uint64: columns HAS, REFUSES
     frozen_contact: Bools  # (E,)
@@ -117,3 +122,80 @@ def find_mergeable(state: State, edges: Ints, out: Bools) -> None:
     """Tell of each contact in `edges`, shape (B,), whether it may merge, in `out`, shape (B,)."""
     for i in range(edges.size):
         out[i] = may_merge(state, edges[i])
+
+
+@kernel
+def new_room(state: State) -> Floats:
+    """Return room for one row of a contact, shape (1, B)."""
+    return np.empty((1, state.contact_joins.size))
+
+
+@pasted
+def unpack_row(state: State, e: int, out: Floats, target: int) -> None:
+    """Write the row of contact `e` as it was given to ``out[target]``."""
+    for c in range(out.shape[1]):
+        out[target, c] = 0.0
+    add_given_row(state, e, out, target)
+
+
+@pasted
+def add_given_row(state: State, e: int, out: Floats, target: int) -> None:
+    """Join the row of contact `e` as it was given into ``out[target]``."""
+    if state.given.shape[1] == out.shape[1]:
+        for c in range(out.shape[1]):
+            out[target, c] += state.given[e, c]
+    else:
+        for c in range(out.shape[1]):
+            out[target, c] += state.given[e, 2 * c] + 65536.0 * state.given[e, 2 * c + 1]
+
+
+@pasted
+def join_contact_rows(state: State, stays: int, goes: int) -> None:
+    """Join the row of contact `goes` into that of contact `stays`."""
+    row, other = state.links[stays, ROW], state.links[goes, ROW]
+    if state.given.size == 0:
+        join_row(state.contact_joins, state.contact_rows, row, state.contact_rows, other)
+    elif row >= 0 and other >= 0:
+        for c in range(state.contact_rows.shape[1]):
+            state.contact_rows[row, c] += state.contact_rows[other, c]
+        drop_row(state, goes)
+    elif row >= 0:
+        add_given_row(state, goes, state.contact_rows, row)
+    elif other >= 0:  # counts: the order of the two does not matter
+        add_given_row(state, stays, state.contact_rows, other)
+        state.links[stays, ROW], state.links[goes, ROW] = other, -1
+    else:
+        row = _new_row(state)
+        unpack_row(state, stays, state.contact_rows, row)
+        add_given_row(state, goes, state.contact_rows, row)
+        state.links[stays, ROW] = row
+
+
+@pasted
+def drop_row(state: State, e: int) -> None:
+    """Let the row of a contact that is gone be used again, if rows are scarce."""
+    row = state.links[e, ROW]
+    if state.given.size > 0 and row >= 0:
+        state.free_rows[state.counters[N_FREE]] = row
+        state.counters[N_FREE] += 1
+        state.links[e, ROW] = -1
+
+
+@pasted
+def _new_row(state: State) -> int:
+    if state.counters[N_FREE] > 0:
+        state.counters[N_FREE] -= 1
+        return int(state.free_rows[state.counters[N_FREE]])
+    state.counters[N_ROWS] += 1
+    return int(state.counters[N_ROWS] - 1)
+
+
+@kernel
+def unpack_rows(state: State, contacts: Ints, out: Floats) -> None:
+    """Write the row of each contact, shape (K,), to `out`, shape (K, B)."""
+    for i in range(contacts.size):
+        row = state.links[contacts[i], ROW]
+        if row >= 0:
+            out[i] = state.contact_rows[row]
+        else:
+            unpack_row(state, contacts[i], out, i)

@@ -1,14 +1,15 @@
 """How a region lies among its neighbours: numbers that are no cache row, since those of a union are no join.
 
-They are columns of the state's rows, computed just before a pair is described. The border of the volume counts as a
-neighbour: its contact with a region is the region's voxels there, its own neighbours are all regions there.
+They are columns of the state's rows, none of which is `given` then, computed just before a pair is described. The
+border of the volume counts as a neighbour: its contact with a region is the region's voxels there, its own neighbours
+are all regions there.
 """
 
 from __future__ import annotations
 
 from gala._kernels.containers import is_free, slot_of
 from gala._kernels.jit import kernel, pasted
-from gala._kernels.state import END, N_AT_BORDER, N_MERGES, NEXT, State, is_half_of, key_of
+from gala._kernels.state import END, N_AT_BORDER, N_MERGES, NEXT, ROW, State, is_half_of, key_of
 from gala._types import Ints
 
 # Of a region: how many neighbours it has, and they have in all; the voxels of all its contacts, and of its two largest.
@@ -40,8 +41,9 @@ def refresh_pair(state: State, e: int) -> None:
             common += 1
         half = state.links[half >> 1, NEXT + (half & 1)]
     first = state.contact_rows.shape[1] - N_CONTACT_COLUMNS
-    state.contact_rows[e, first + SIZE] = state.contact_rows[e, 0]
-    state.contact_rows[e, first + COMMON] = common
+    row = state.contact_rows[state.links[e, ROW]]
+    row[first + SIZE] = row[0]
+    row[first + COMMON] = common
 
 
 @pasted
@@ -68,7 +70,7 @@ def refresh_region(state: State, region: int) -> None:
             continue
         other = state.links[half >> 1, END + 1 - (half & 1)]
         degrees += state.degree[other] + (state.region_rows[other, border] > 0)
-        size = state.contact_rows[half >> 1, 0]
+        size = state.contact_rows[state.links[half >> 1, ROW], 0]
         total += size
         second = max(second, min(largest, size))
         largest = max(largest, size)

@@ -20,8 +20,9 @@ from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.engine.policy import Policy
 from gala.engine.rounds import merge_in_rounds, ordered
 from gala.engine.running import RunningGraph
-from gala.engine.state import live_contacts, live_regions
+from gala.engine.state import live_contacts, live_regions, rows_of_contacts
 from gala.errors import LabelError, ShapeError
+from gala.graph.caches import compact
 from gala.graph.regions import RegionGraph, find_labels, joined, pack
 from gala.graph.tree import MergeTree
 
@@ -161,7 +162,7 @@ def _remainder(g: RunningGraph, before: Remainder, lowest: Labels, by_rank: Ints
         region_spec=graph.region_spec,
         region_cache=state.region_rows[regions, : len(graph.region_spec)],
         contact_spec=graph.contact_spec,
-        contact_cache=state.contact_rows[contacts, : len(graph.contact_spec)],
+        contact_cache=compact(graph.contact_spec, rows_of_contacts(state, contacts)[:, : len(graph.contact_spec)]),
         border_sizes=state.region_rows[regions, -1].astype(np.int64),
         kind=graph.kind,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from gala._files import FileName, replacing
 from gala.engine.border import touch_border
 from gala.engine.running import RunningGraph
-from gala.engine.state import live_contacts, live_regions
+from gala.engine.state import live_contacts, live_regions, rows_of_contacts
 from gala.engine.volumes import contact_points
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _nodes(g: RunningGraph) -> list[dict[str, Any]]:
 
 def _edges(g: RunningGraph) -> list[dict[str, Any]]:
     contacts = live_contacts(g.state)
-    sizes = g.state.contact_rows[contacts, 0].astype(np.int64)
+    sizes = rows_of_contacts(g.state, contacts)[:, 0].astype(np.int64)
     columns = (*g.pairs_of(contacts).T, sizes, g.priorities()[contacts])
     return [
         {"source": u, "target": v, "size": size, "weight": weight}

@@ -16,7 +16,16 @@ from gala._types import Array, Floats, Ints
 from gala.engine.caches import HandWrittenCaches, declared_rows
 from gala.engine.constrain import constrain
 from gala.engine.policy import Compiled, Policy, as_policy, not_a_priority
-from gala.engine.state import chain, contacts_of, copy_arrays, live_contacts, live_regions, new_state, with_topology
+from gala.engine.state import (
+    chain,
+    contacts_of,
+    copy_state,
+    live_contacts,
+    live_regions,
+    new_state,
+    row_of_contact,
+    with_topology,
+)
 from gala.engine.ties import rank_by_priority
 from gala.engine.views import EdgeView, NodeView
 from gala.errors import FeatureError, LabelError, SettingError
@@ -205,7 +214,7 @@ class RunningGraph:
         """Return the cache of the contact of `u` and `v`."""
         contact = self.find_contact(u, v)
         if is_declared(self.feature_manager):
-            row = self.state.contact_rows[contact]
+            row = row_of_contact(self.state, contact)
             return declared_rows(self, self.feature_manager, row, of_region=False)
         return self._caches.of(self)["contact", contact]
 
@@ -259,7 +268,7 @@ class RunningGraph:
         contact = self.find_contact(u, v)
         self.keep_topology()
         topology.refresh_pair(self.state, contact)
-        return self.state.contact_rows[contact, -topology.N_CONTACT_COLUMNS :].copy()
+        return row_of_contact(self.state, contact)[-topology.N_CONTACT_COLUMNS :]
 
     # -- merging -------------------------------------------------------------------------------------------------
 
@@ -339,7 +348,7 @@ class RunningGraph:
     def copy(self) -> Self:
         """Return a graph that goes on from here by itself."""
         other = copy.copy(self)
-        other.state = copy_arrays(self.state)
+        other.state = copy_state(self.state)
         other.random = copy.deepcopy(self.random)
         other._region_of = self._region_of.copy()
         other._caches = copy.deepcopy(self._caches)

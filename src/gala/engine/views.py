@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gala.engine.state import row_of_contact
 from gala.features.base import Null
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class EdgeView(_View):
         contact = g.find_contact(u, v)
         return Attributes(
             {
-                "size": lambda: int(g.state.contact_rows[contact, 0]),
+                "size": lambda: int(row_of_contact(g.state, contact)[0]),
                 "boundary": lambda: g.boundary(u, v),
                 "weight": lambda: float(g.priorities()[contact]),
                 Null.default_cache: lambda: g.edge_cache(u, v),

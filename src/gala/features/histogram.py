@@ -242,7 +242,7 @@ def _layout(
     names = [(shares if has_shares else []) + own for shares, own in zip(columns, percentiles, strict=True)]
     features = tuple(name for channel in names for name in channel)
     return Layout(
-        spec=CacheSpec.sums(*(name for channel in columns for name in channel)),
+        spec=CacheSpec.counts(*(name for channel in columns for name in channel)),
         params=parameters_of_bins(nbins, minval, maxval, fractions, n_channels=len(stems), has_shares=has_shares),
         region_channels=chosen.region,
         contact_channels=chosen.contact,

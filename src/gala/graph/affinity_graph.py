@@ -21,11 +21,12 @@ from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import FeatureError, SettingError, ShapeError
 from gala.graph.affinities import Affinities, as_affinities, scaled, warn_if_inverted
 from gala.graph.build import Leaves, gathering, leaves_of, number_slab, read_only, slab_graph
-from gala.graph.caches import CacheSpec, Channels, ImageKind, Join
+from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, compact
 from gala.graph.regions import RegionGraph, joined, pack
 from gala.graph.volume import Volume, check_volume, slabs_of
 
-_LOWEST = CacheSpec(("count", "lowest"), (Join.SUM, Join.MIN))
+_ROWS_AT_ONCE = 4096  # before they are made compact
+_LOWEST = CacheSpec(("count", "lowest"), (Join.COUNT, Join.MIN))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ class LiftedEdges:
 
     edges: Ints  # (L, 2) positions among the regions of the graph, int64; u < v, unique, sorted
     spec: CacheSpec  # the columns of contacts
-    cache: Floats  # (L, B); column 0 is the number of voxel pairs
+    cache: Array  # (L, B) as that of the contacts of a graph; column 0 is the number of voxel pairs
     touches: Bools  # (L,) whether the two regions are in contact, too
 
     @property
@@ -53,8 +54,9 @@ class AffinityGraph(NamedTuple):
 class _Slab(NamedTuple):
     graph: RegionGraph
     lifted: RegionGraph
-    interior: float  # sum over voxels
-    contact: float  # sum over pairs
+    between: float  # sum of the boundaries of pairs of one step between regions
+    inside: float  # and within them
+    n_inside: int
 
 
 class _Work(NamedTuple):
@@ -66,6 +68,16 @@ class _Work(NamedTuple):
     contact_spec: CacheSpec
     of_regions: Gathering
     of_contacts: Gathering
+    rooms: list[Floats]  # for rows of contacts, left by slabs that are done
+
+    def room(self, n_regions: int) -> Floats:
+        """Return room for the rows of the contacts of some regions; what is not used takes no memory.
+
+        Slabs that follow each other share it: new pages take most of the time of 256 bins.
+        """
+        n_rows = 1024 + 8 * n_regions
+        old = self.rooms.pop() if self.rooms else np.empty((0, self.of_contacts.empty.size))
+        return old if len(old) >= n_rows else np.empty((n_rows, old.shape[1]))
 
 
 def build_affinity_graph(
@@ -165,15 +177,16 @@ def build_affinity_graph(
                 f"features must read values only, which is all that pairs of voxels have; {leaf!r} reads positions or "
                 "faces. Leave it out, or build the graph from a boundary map."
             )
-    work = _Work(volume, known, region_spec, contact_spec, of_regions, of_contacts)
+    work = _Work(volume, known, region_spec, contact_spec, of_regions, of_contacts, [])
     if summary == "strongest":
         work = work._replace(contact_spec=_LOWEST, of_contacts=_keeping_lowest())
     slabs = map_over_threads(lambda planes: _slab(work, planes), slabs_of(volume.labels.shape), n_threads=n_threads)
+    work.rooms.clear()
     graph, lifted = joined([slab.graph for slab in slabs]), joined([slab.lifted for slab in slabs])
-    n_pairs, n_voxels = graph.contact_cache[:, 0].sum(), graph.region_cache[:, 0].sum()
-    if n_pairs and n_voxels:
-        interior, contact = sum(slab.interior for slab in slabs), sum(slab.contact for slab in slabs)
-        warn_if_inverted(interior / n_voxels, contact / n_pairs, polarity)
+    n_between, n_inside = float(graph.contact_cache[:, 0].sum()), sum(slab.n_inside for slab in slabs)
+    if n_between and n_inside:
+        inside, between = sum(slab.inside for slab in slabs), sum(slab.between for slab in slabs)
+        warn_if_inverted(inside / n_inside, between / n_between, polarity)
     if summary == "strongest":
         graph, lifted = (_of_lowest(one, contact_spec, of_contacts) for one in (graph, lifted))
     touches = np.isin(pack(lifted.edges), pack(graph.edges), assume_unique=True)
@@ -215,9 +228,11 @@ def _keeping_lowest() -> Gathering:
 
 def _of_lowest(graph: RegionGraph, spec: CacheSpec, of_contacts: Gathering) -> RegionGraph:
     """Return a graph whose contacts summarise one number each: the lowest boundary in them."""
-    block = _block(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), 0, graph.kind.ndim)
-    rows = gather_each(block, np.ascontiguousarray(graph.contact_cache[:, 1]), of_contacts)
-    return replace(graph, contact_spec=spec, contact_cache=rows)
+    block = _block(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), 0, 0, graph.kind.ndim)
+    lowest = np.ascontiguousarray(graph.contact_cache[:, 1])
+    starts = range(0, max(len(lowest), 1), _ROWS_AT_ONCE)
+    parts = [compact(spec, gather_each(block, lowest[i : i + _ROWS_AT_ONCE], of_contacts)) for i in starts]
+    return replace(graph, contact_spec=spec, contact_cache=np.concatenate(parts))
 
 
 def _slab(work: _Work, planes: range) -> _Slab:
@@ -232,26 +247,24 @@ def _slab(work: _Work, planes: range) -> _Slab:
     runs = _runs(known.offsets, planes, seen, volume.labels.shape, first_plane)
     is_local = known.is_local[runs[:, 0]]
     local = Pairs(values, known.polarity == "attractive", runs[is_local])
-    image = np.empty(voxels, dtype=np.float32)
-    mean_of_pairs(local, (planes.start - first_plane) * (voxels // len(planes)), image)
+    is_read = len(work.of_regions.steps) > 0  # else, an image would take a fifth of the time for the mean
+    image = np.empty(voxels if is_read else 0, dtype=np.float32)
+    if is_read:
+        mean_of_pairs(local, (planes.start - first_plane) * (voxels // len(planes)), image)
     start = (planes.start - seen.start) * (voxels // len(planes))
-    block = _block(numbers.reshape(-1), image, start, numbers.ndim)
-    rows = gather_voxels(block, work.of_regions, len(found))
+    block = _block(numbers.reshape(-1), image, voxels, start, numbers.ndim)
+    rows = gather_voxels(block._replace(n_channels=int(is_read)), work.of_regions, len(found))
     borders = _border_sizes(own, planes.start == 0, planes.stop == len(volume.labels), len(found))
-    pairs, contact_rows, contact = gather_pairs(block, local, work.of_contacts, _room(work, len(found)))
+    room = work.room(len(found))
+    pairs, contact_rows, between, inside, n_inside = gather_pairs(block, local, work.of_contacts, room)
     parts = pairs, rows, contact_rows, borders, pairs
     graph = slab_graph(found, parts, work.region_spec, work.contact_spec, volume)
     far = Pairs(values, local.attractive, runs[~is_local])
-    pairs, contact_rows, _ = gather_pairs(block, far, work.of_contacts, _room(work, len(found)))
+    pairs, contact_rows, *_ = gather_pairs(block, far, work.of_contacts, room)
     parts = pairs, np.empty((len(found), 0)), contact_rows, borders, pairs
     lifted = slab_graph(found, parts, CacheSpec.sums(), work.contact_spec, volume)
-    interior = image if own.min() >= 0 else image[own.reshape(-1) >= 0]
-    return _Slab(graph, lifted, float(interior.sum(dtype=np.float64)), contact)
-
-
-def _room(work: _Work, n_regions: int) -> Floats:
-    """Return room for the rows of the contacts of some regions; what is not used takes no memory."""
-    return np.empty((1024 + 8 * n_regions, work.of_contacts.empty.size))
+    work.rooms.append(room)
+    return _Slab(graph, lifted, between, inside, n_inside)
 
 
 def _numbered(volume: Volume, seen: range) -> tuple[Labels, Array]:
@@ -296,13 +309,13 @@ def _runs(offsets: Ints, planes: range, seen: range, shape: tuple[int, ...], fir
     return runs[np.lexsort((runs[:, 0], runs[:, 1]))]  # so that what was read for one channel serves the next
 
 
-def _block(numbers: Array, image: Array, start: int, ndim: int) -> Block:
+def _block(numbers: Array, image: Array, n_voxels: int, start: int, ndim: int) -> Block:
     """Return numbers of regions, and an image of those from `start` on, as the kernels walk them."""
-    voxel = np.arange(0, image.size, SEGMENT)
+    voxel = np.arange(0, n_voxels, SEGMENT)
     nothing = np.empty(0, dtype=np.int64)
     return Block(
         regions=numbers,
-        segments=np.stack([voxel + start, voxel, np.minimum(SEGMENT, image.size - voxel)], axis=1),
+        segments=np.stack([voxel + start, voxel, np.minimum(SEGMENT, n_voxels - voxel)], axis=1),
         offsets=nothing,
         face_axes=nothing,
         image=read_only(image),

@@ -25,7 +25,7 @@ from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError
-from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, lay_out
+from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, compact, lay_out
 from gala.graph.regions import RegionGraph, joined
 from gala.graph.volume import Volume, check_volume, slabs_of
 
@@ -306,9 +306,10 @@ def slab_graph(
 ) -> RegionGraph:
     """Return what kernels such as `gather_block` found in a slab as a graph, its edges in the order they were met.
 
-    `joined` puts them in order: 256 bins of 99,348 contacts are a quarter of a gigabyte, which need not move twice.
+    `joined` puts them in order. Rows of contacts are copied, so that the room they were in can serve again.
     """
     pairs, region_rows, contact_rows, border_sizes, _ = parts
+    kept = compact(contact_spec, contact_rows)
     by_label = np.argsort(found)
     place = np.empty_like(by_label)
     place[by_label] = np.arange(len(found))
@@ -318,7 +319,7 @@ def slab_graph(
         region_spec=region_spec,
         region_cache=region_rows[by_label],
         contact_spec=contact_spec,
-        contact_cache=contact_rows,
+        contact_cache=contact_rows.copy() if kept is contact_rows else kept,
         border_sizes=border_sizes[by_label],
         kind=volume.kind,
     )

@@ -14,24 +14,32 @@ from typing import Protocol
 
 import numpy as np
 
-from gala._types import Floats, Ints
+from gala._kernels.rows import narrow_rows
+from gala._types import Array, Floats, Ints
 
 
 class Join(IntEnum):
     """How one column of two cache rows becomes one.
 
     A surface is a sum, but of two regions that merge it loses what their contact has in the column of the same name:
-    that is inside now.
+    that is inside now. A count is a sum of whole numbers.
     """
 
     SUM = 0
     MIN = 1
     MAX = 2
     SURFACE = 3
+    COUNT = 4
 
 
-_empty = {Join.SUM: 0.0, Join.MIN: np.inf, Join.MAX: -np.inf, Join.SURFACE: 0.0}
-_ufunc = {Join.SUM: np.add, Join.MIN: np.minimum, Join.MAX: np.maximum, Join.SURFACE: np.add}
+_empty = {Join.SUM: 0.0, Join.MIN: np.inf, Join.MAX: -np.inf, Join.SURFACE: 0.0, Join.COUNT: 0.0}
+_ufunc = {
+    Join.SUM: np.add,
+    Join.MIN: np.minimum,
+    Join.MAX: np.maximum,
+    Join.SURFACE: np.add,
+    Join.COUNT: np.add,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,16 @@ class CacheSpec:
     def sums(cls, *names: str) -> CacheSpec:
         """Return columns that are all joined by addition."""
         return cls(names, (Join.SUM,) * len(names))
+
+    @classmethod
+    def counts(cls, *names: str) -> CacheSpec:
+        """Return columns of whole numbers that are all joined by addition."""
+        return cls(names, (Join.COUNT,) * len(names))
+
+    @property
+    def is_of_counts(self) -> bool:
+        """Whether there is more than the number of voxels, and all of it is counted."""
+        return len(self) > 1 and all(join is Join.COUNT for join in self.joins)
 
     @property
     def empty(self) -> Floats:
@@ -86,6 +104,34 @@ class CacheSpec:
 
     def __add__(self, other: CacheSpec) -> CacheSpec:
         return CacheSpec(self.names + other.names, self.joins + other.joins)
+
+
+def compact(spec: CacheSpec, rows: Array) -> Array:
+    """Return rows, shape (R, C), that are counted alone as the narrowest of uint16 and uint32 that holds them all.
+
+    What is in fewer bytes is as exact, and 256 bins of 786,799 contacts are 0.4 gigabytes in place of 1.6. Rows of
+    other columns, and counts of 2**32 or more, are returned as they are.
+
+    Examples
+    --------
+    >>> compact(CacheSpec.counts("count", "bin"), np.array([[3.0, 2.0]]))
+    array([[3, 2]], dtype=uint16)
+    """
+    if not spec.is_of_counts or rows.dtype == np.uint16:
+        return rows
+    if rows.dtype == np.float64:
+        out = np.empty(rows.shape, dtype=np.uint16)
+        if narrow_rows(np.ascontiguousarray(rows), out):
+            return out
+    dtype = narrowest(rows.max(initial=0))
+    return rows if dtype is None else rows.astype(dtype, copy=False)
+
+
+def narrowest(highest: float) -> type[np.uint16] | type[np.uint32] | None:
+    """Return the type that counts up to `highest` are kept in, or None if that is float64."""
+    if highest < 2**16:
+        return np.uint16
+    return np.uint32 if highest < 2**32 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +230,7 @@ def lay_out(
     """
     layouts = [leaf.layout(kind) for leaf in leaves]
     specs = [layout.region_spec if of_regions else layout.spec for layout in layouts]
-    row = CacheSpec.sums("count")
+    row = CacheSpec.counts("count")
     firsts: list[int | None] = [None] * len(specs)
     # The widest first, since narrow ones may be part of them. Those of contacts only come last: the others are in the
     # same place in rows of regions and of contacts.

@@ -128,9 +128,9 @@ def _with_weights(graph: RegionGraph, weights: Floats, sizes: Floats, linkage: s
     columns = [sizes if name == "p0" else -weights * sizes if linkage == "mean" else -weights for name in names]
     return replace(
         graph,
-        region_spec=CacheSpec.sums("count"),
+        region_spec=CacheSpec.counts("count"),
         region_cache=graph.region_cache[:, :1],
-        contact_spec=CacheSpec(("count", *names), (Join.SUM, *(_JOINS[name] for name in names))),
+        contact_spec=CacheSpec(("count", *names), (Join.COUNT, *(_JOINS[name] for name in names))),
         contact_cache=np.column_stack([graph.contact_cache[:, 0], *columns]),
     )
 

@@ -15,6 +15,7 @@ from gala._kernels.jit import inlined, row_kernel
 from gala._types import Floats, Ints
 from gala.engine.policy.base import Policy, as_policy
 from gala.engine.policy.rows import RowPolicy
+from gala.engine.state import row_of_contact
 from gala.errors import SettingError
 from gala.features import moments
 from gala.features.options import channel_number, finite_number
@@ -172,7 +173,7 @@ def is_mito_boundary(
     SettingError
         As `is_mito` does.
     """
-    row = g.state.contact_rows[g.find_contact(n1, n2)]
+    row = row_of_contact(g.state, g.find_contact(n1, n2))
     return _is_high(g, row, lambda: g.boundary(n1, n2), channel, threshold)
 
 
