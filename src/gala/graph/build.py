@@ -29,7 +29,7 @@ from gala.graph.caches import CacheSpec, Channels, Declaration, ImageKind, compa
 from gala.graph.regions import RegionGraph, joined
 from gala.graph.volume import Volume, check_volume, slabs_of
 
-_TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at hand stay in the processor's cache
+TILE_ROWS = 32  # rows walked before the next plane, so that the cache rows at hand stay in the processor's cache
 
 
 class Leaves(Protocol):
@@ -287,7 +287,7 @@ def _segments(shape: tuple[int, ...], strides: Ints) -> Ints:
     position = _row_starts(shape, strides)
     voxel = np.arange(len(position)) * shape[-1]
     if len(shape) > 2:
-        tile = np.arange(len(position)) % shape[-2] // _TILE_ROWS
+        tile = np.arange(len(position)) % shape[-2] // TILE_ROWS
         order = np.argsort(tile, kind="stable")
         position, voxel = position[order], voxel[order]
     segments = [
