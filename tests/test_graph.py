@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive
 import strategies
 from gala._kernels.jit import gather_kernel
-from gala.errors import LabelError
+from gala.errors import LabelError, SettingError, ShapeError
 from gala.features import histogram, moments
 from gala.features.base import Composite, Declared
 from gala.graph import build, volume as volumes
@@ -432,6 +432,44 @@ def test_map_labels__looks_up_each_label(case, dtype, n_voxels, n_threads):
     expected = np.where(case.inside(), values[np.searchsorted(keys, case.labels)], dtype(0))
     assert mapped.dtype == dtype
     assert_array_equal(mapped, expected)
+
+
+@given(cases(), st.sampled_from([np.int32, np.uint64]), st.integers(1, 30), st.integers(1, 3))
+@some
+def test_map_labels__writes_to_an_array_that_may_be_the_labels(case, dtype, n_voxels, n_threads):
+    keys, values = np.array(VALUES), np.arange(len(VALUES))[::-1]
+    options = {"mask": case.mask, "background": case.background, "n_threads": n_threads}
+    with slabs_of(n_voxels):
+        expected = map_labels(case.labels, keys, values, **options)
+        for labels in (case.labels, case.labels.astype(dtype)):
+            for out in (np.full(labels.shape, 9, dtype=dtype), np.array(labels, order="C")):
+                given_labels = out if out[...].tolist() == labels.tolist() else labels
+                assert map_labels(given_labels, keys, values, out=out, **options) is out
+                assert_array_equal(out, expected)
+
+
+def test_map_labels__leaves_all_as_it_was_if_a_label_is_unknown():
+    labels = np.array([[7, 7], [9, 8]])
+    with slabs_of(2), pytest.raises(LabelError, match="no region with label 8"):
+        map_labels(labels, [7, 9], [1, 2], out=labels)
+    assert labels.tolist() == [[7, 7], [9, 8]]
+
+
+def test_map_labels__says_what_out_must_be():
+    labels, wide = np.array([[7, 9]]), np.zeros((1, 5), dtype=int)
+    for out, error, message in [
+        (wide, ShapeError, "of the shape of labels, .1, 2.; got .1, 5"),
+        ([[0, 0]], ShapeError, "out must be an array of the shape of labels"),
+        (np.zeros((1, 2)), SettingError, "labels up to 300; got an array of float64. Try int64"),
+        (np.zeros((1, 2), dtype=np.uint8), SettingError, "labels up to 300; got an array of uint8"),
+        (wide[:, ::4], SettingError, "in one piece"),
+    ]:
+        with pytest.raises(error, match=message):
+            map_labels(labels, [7, 9], [1, 300], out=out)
+    line = np.array([7, 9, 7])
+    with pytest.raises(SettingError, match="share nothing"):
+        map_labels(line[:2], [7, 9], [1, 2], out=line[1:])
+    assert line.tolist() == [7, 9, 7]
 
 
 def test_map_labels__names_a_label_without_an_entry():

@@ -20,7 +20,7 @@ from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import FeatureError, SettingError, ShapeError
 from gala.graph.affinities import Affinities, as_affinities, scaled, warn_if_inverted
-from gala.graph.build import TILE_ROWS, Leaves, gathering, leaves_of, number_slab, read_only, slab_graph
+from gala.graph.build import TILE_ROWS, Leaves, gathering, leaves_of, numbered, read_only, slab_graph
 from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, compact
 from gala.graph.regions import RegionGraph, joined, pack
 from gala.graph.volume import Volume, check_volume, slabs_of
@@ -270,12 +270,7 @@ def _slab(work: _Work, planes: range) -> _Slab:
 def _numbered(volume: Volume, seen: range) -> tuple[Labels, Array]:
     """Return the labels of the regions in some planes, and the number of each voxel's, int32."""
     part = slice(seen.start, seen.stop)
-    shape = (len(seen), *volume.labels.shape[1:])
-    numbers = np.empty(math.prod(shape), dtype=np.int32)
-    starts = np.arange(0, numbers.size, shape[-1])
-    mask = None if volume.mask is None else volume.mask[part]
-    found = number_slab(volume.labels[part], mask, volume.background, numbers, starts)
-    return found, numbers.reshape(shape)
+    return numbered(volume.labels[part], None if volume.mask is None else volume.mask[part], volume.background)
 
 
 def _values(affinities: Affinities, planes: range) -> tuple[Array, int]:

@@ -196,6 +196,13 @@ def gathering(leaves: Sequence[Declaration], kind: ImageKind, *, of_regions: boo
     )
 
 
+def numbered(labels: Labels, mask: Array | None, background: int | None) -> tuple[Labels, Ints]:
+    """Return the label of each number, and the number of each voxel's label, int32 of the shape of `labels`."""
+    numbers = np.empty(labels.size, dtype=np.int32)
+    starts = np.arange(0, numbers.size, labels.shape[-1])
+    return number_slab(labels, mask, background, numbers, starts), numbers.reshape(labels.shape)
+
+
 def number_slab(labels: Labels, mask: Array | None, background: int | None, out: Ints, starts: Ints) -> Labels:
     """Write the number of each voxel's label to `out`, rows at `starts`; return the label of each number."""
     width: Any = np.uint32 if labels.dtype.itemsize <= 4 else np.uint64

@@ -11,7 +11,8 @@ import numpy as np
 from gala._kernels.adjacency import gather_block
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Floats, Ints, Labels
-from gala.graph.build import block_of, gathering, number_slab
+from gala.errors import SettingError, ShapeError
+from gala.graph.build import block_of, gathering, numbered
 from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph, find_labels, pack
 from gala.graph.volume import Volume, slabs_of
@@ -35,6 +36,7 @@ def map_labels(
     *,
     mask: Array | None = None,
     background: int | None = None,
+    out: Labels | None = None,
     n_threads: int | None = None,
 ) -> Labels:
     """Return, for each voxel, the entry of `values` beside its label in `keys`.
@@ -49,17 +51,25 @@ def map_labels(
         Voxels that are False become 0.
     background : int, optional
         Voxels of this label become 0.
+    out : array of int, shape (M, ..., P), optional
+        Where to write, in one piece in memory, and of a type that holds the values; it may be `labels` itself, which
+        saves its memory. By default a new array of the type of `values`.
     n_threads : int, optional
         By default the environment variable GALA_NUM_THREADS, or else the number of cores.
 
     Returns
     -------
-    mapped : array of the type of `values`, shape (M, ..., P)
+    mapped : array of int, shape (M, ..., P)
+        It is `out`, if that was given.
 
     Raises
     ------
     LabelError
-        If a label is not in `keys`.
+        If a label is not in `keys`; `labels` are as they were then.
+    ShapeError
+        If `out` has another shape.
+    SettingError
+        If `out` does not hold the values, or is not in one piece.
 
     Examples
     --------
@@ -67,18 +77,35 @@ def map_labels(
     array([[7, 7, 7]])
     """
     labels, keys, values = as_labels(labels, "labels"), np.asarray(keys), np.asarray(values)
-    out = np.empty(labels.shape, dtype=values.dtype)
+    mapped = np.empty(labels.shape, dtype=values.dtype) if out is None else _checked_out(out, labels, values)
+    slabs = [slice(planes.start, planes.stop) for planes in slabs_of(labels.shape)]
 
-    def map_slab(planes: range) -> None:
-        part = slice(planes.start, planes.stop)
-        numbers = np.empty(out[part].size, dtype=np.int32)
-        starts = np.arange(0, numbers.size, labels.shape[-1])
-        found = number_slab(labels[part], None if mask is None else mask[part], background, numbers, starts)
-        lookup = np.zeros(len(found) + 1, dtype=values.dtype)  # the last one, at NO_REGION, stays 0
-        lookup[:-1] = values[find_labels(keys, found)]
-        np.take(lookup, numbers, out=out[part].reshape(-1), mode="wrap")  # NO_REGION, -1, is the last
+    def numbers_in(slab: slice) -> tuple[Ints, Ints]:
+        found, numbers = numbered(labels[slab], None if mask is None else mask[slab], background)
+        return find_labels(keys, found), numbers
 
-    map_over_threads(map_slab, slabs_of(labels.shape), n_threads=n_threads)
+    def map_slab(slab: slice) -> None:
+        places, numbers = numbers_in(slab)
+        lookup = np.zeros(len(places) + 1, dtype=mapped.dtype)  # the last one, at NO_REGION, stays 0
+        lookup[:-1] = values[places]
+        np.take(lookup, numbers, out=mapped[slab], mode="wrap")  # NO_REGION, -1, is the last
+
+    if np.may_share_memory(mapped, labels):  # that all labels are known is found out before one is lost
+        map_over_threads(lambda slab: numbers_in(slab)[0].size, slabs, n_threads=n_threads)
+    map_over_threads(map_slab, slabs, n_threads=n_threads)
+    return mapped
+
+
+def _checked_out(out: Labels, labels: Labels, values: Labels) -> Labels:
+    if not isinstance(out, np.ndarray) or out.shape != labels.shape:
+        raise ShapeError(f"out must be an array of the shape of labels, {labels.shape}; got {np.shape(out)}.")
+    limits = np.iinfo(out.dtype) if out.dtype.kind in "iu" else None
+    if limits is None or (values.size and not limits.min <= values.min() <= values.max() <= limits.max):
+        highest = values.max(initial=0)
+        raise SettingError(f"out must hold labels up to {highest}; got an array of {out.dtype}. Try {values.dtype}.")
+    is_labels = out.dtype.itemsize == labels.dtype.itemsize and out.ctypes.data == labels.ctypes.data
+    if not out.flags.c_contiguous or (np.may_share_memory(out, labels) and not is_labels):
+        raise SettingError("out must be in one piece, and be labels or share nothing with them. Leave it out.")
     return out
 
 
@@ -93,10 +120,8 @@ def present_labels(labels: ArrayLike, *, mask: Array | None = None, n_threads: i
     labels = as_labels(labels, "labels")
 
     def find_in_slab(planes: range) -> Labels:
-        part = labels[planes.start : planes.stop]
-        numbers = np.empty(part.size, dtype=np.int32)
-        starts = np.arange(0, numbers.size, labels.shape[-1])
-        return number_slab(part, None if mask is None else mask[planes.start : planes.stop], None, numbers, starts)
+        part = slice(planes.start, planes.stop)
+        return numbered(labels[part], None if mask is None else mask[part], None)[0]
 
     return np.unique(np.concatenate(map_over_threads(find_in_slab, slabs_of(labels.shape), n_threads=n_threads)))
 

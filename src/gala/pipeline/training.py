@@ -47,7 +47,8 @@ class Training:
         present = present_labels(labels, mask=volume.mask, **threads)
         if len(taught) < len(present):
             is_taught = np.isin(present, taught).astype(np.uint8)
-            volume = volume._replace(mask=map_labels(labels, present, is_taught, mask=volume.mask, **threads) != 0)
+            mask = map_labels(labels, present, is_taught, mask=volume.mask, n_threads=self.n_threads) != 0
+            volume = volume._replace(mask=mask)
         features = self.recipe.feature_map(list(volume.extra))
         return graph_of(volume, features, spacing=self.spacing, **threads), volume.truths
 
