@@ -50,24 +50,27 @@ def gather_pairs(
     table = new_table(rows.shape[0])
     room = new_buffer(BUFFER + longest, block)
     chosen = np.empty(longest, dtype=np.int64)
+    differs = np.empty(longest, dtype=np.int32)
     n_edges, n, between, inside, n_inside = 0, 0, 0.0, 0, 0
     for r in range(pairs.runs.shape[0]):
         channel, voxel, here, there, length = pairs.runs[r]
         own, other = block.regions[here : here + length], block.regions[there : there + length]
-        n_chosen = 0
+        n_chosen = np.uint64(0)  # unsigned: what may be below 0 takes two more steps for each place in an array
+        for j in range(length):
+            differs[j] = (own[j] != other[j]) & (min(own[j], other[j]) >= 0)
         for j in range(length):
             chosen[n_chosen] = j
-            n_chosen += (own[j] != other[j]) & (min(own[j], other[j]) >= 0)
+            n_chosen += np.uint64(differs[j])
         sum_of_run, n_of_run = _sum_inside(pairs, channel, voxel, own, other)
         inside += sum_of_run
         n_inside += n_of_run
         # Room for all that the run may bring: arrays that never change in an inner loop make it faster.
-        while n_edges + n_chosen > edges.shape[0]:
+        while n_edges + np.int64(n_chosen) > edges.shape[0]:
             edges = np.concatenate((edges, np.empty_like(edges)))
             rows = np.concatenate((rows, np.empty_like(rows)))
             table = grown_table(table)
         for c in range(n_chosen):
-            place = np.uint64(chosen[c])
+            place = np.uint64(chosen[np.uint64(c)])
             low, high = min(own[place], other[place]), max(own[place], other[place])
             key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
             slot = slot_of(table, key)
@@ -77,9 +80,9 @@ def gather_pairs(
                 edges[n_edges, 0], edges[n_edges, 1] = low, high
                 rows[n_edges] = of_pairs.empty
                 n_edges += 1
-            value = _boundary(pairs, channel, voxel + chosen[c])
-            room.owners[n] = value_at(table, slot)
-            room.values[n, 0] = value
+            value = _boundary(pairs, channel, np.uint64(voxel) + place)
+            room.owners[np.uint64(n)] = value_at(table, slot)
+            room.values[np.uint64(n), 0] = value
             between += value
             n += 1
         if n > BUFFER or r == pairs.runs.shape[0] - 1:
