@@ -80,7 +80,7 @@ def gather_pairs(
                 edges[n_edges, 0], edges[n_edges, 1] = low, high
                 rows[n_edges] = of_pairs.empty
                 n_edges += 1
-            value = _boundary(pairs, channel, np.uint64(voxel) + place)
+            value = _boundary(pairs, channel, voxel + np.int64(place))
             room.owners[np.uint64(n)] = value_at(table, slot)
             room.values[np.uint64(n), 0] = value
             between += value
@@ -164,5 +164,5 @@ def _sum_inside(pairs: Pairs, channel: int, voxel: int, own: Ints, other: Ints) 
 @pasted
 def _boundary(pairs: Pairs, channel: int, voxel: int) -> float:
     """Return how far apart the voxels of a pair are, from 0 to 1."""
-    value = min(max(float(pairs.values[channel, voxel]), 0.0), 1.0)
+    value = min(max(float(pairs.values[np.uint64(channel), np.uint64(voxel)]), 0.0), 1.0)
     return 1.0 - value if pairs.attractive else value
