@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,26 @@ def test_same_run_again__does_nothing(volume):
     again = run(folder, progress=lambda *step: told.append(step))
     assert {each["now"] for each in again["stages"].values()} == {0}
     assert told == []
+
+
+@pytest.mark.parametrize(("quiet", "between"), [(60, set()), (0, {f"{n} of 8 done" for n in range(1, 8)})])
+def test_stages__are_told_as_lines_where_there_is_no_terminal(volume, monkeypatch, capsys, quiet, between):
+    folder, _ = volume
+    monkeypatch.setattr(running, "_QUIET", quiet)
+    report = run(folder, progress="bar")
+    told = capsys.readouterr().err
+    assert "\r" not in told
+    lines = told.splitlines()
+    assert {line.split(",")[0] for line in lines if line.startswith("region graph: ")} == {
+        f"region graph: {state}" for state in ({"0 of 8 done", "8 of 8 done"} | between)
+    }
+    assert all(line.endswith("Mvoxel/s") for line in lines if line.startswith("segmentation: 8 of 8 done, "))
+    ended = [line for line in lines if re.match(r"(.*): (\d+) of \2 done, \d+\.\d s", line)]
+    begun = [line for line in lines if ": 0 of " in line]
+    n_stages = len(report["stages"]) + 3  # agglomeration goes level by level
+    assert len(ended) == len(begun) == n_stages
+    run(folder, progress="bar")
+    assert capsys.readouterr().err.count("were done before\n") == n_stages
 
 
 def test_killed_run__leaves_nothing_unfinished_to_those_after_it(volume):
@@ -276,7 +297,7 @@ def test_cluster__a_block_at_which_workers_die_is_named(tmp_path):
     (tmp_path / "done").mkdir()
     units = [running.Unit("0", "key", (0,), "graph of block 0")]
     with running.client_of(None, 1, None, show=False) as client:
-        crew = running.Crew(manifest.Manifest(tmp_path / "done"), hire=lambda: client, bars=False)
+        crew = running.Crew(manifest.Manifest(tmp_path / "done"), hire=lambda: client, progress=None)
         with pytest.raises(FileError, match="graph of block 0: workers died at it again and again"):
             crew.run(running.Stage("graph", killed_by_the_system, units))
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from gala.pipeline.blockwise.manifest import Manifest, task_of
 Tell: TypeAlias = Callable[[str, int, int], Any]
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _TIMEOUT = "10s"  # for a scheduler to answer
+_QUIET = 60.0  # seconds after which a log is told how far a stage is
 _AHEAD = 8  # units that each worker is given at a time, so that the scheduler never holds millions
 
 
@@ -85,8 +87,7 @@ class Crew:
 
     manifest: Manifest
     hire: Callable[[], Any] = lambda: None  # returns a dask client, or None to work here; called if there is work
-    tell: Tell | None = None
-    bars: bool = True
+    progress: str | Tell | None = "bar"  # as `segment_blockwise` takes it
     done: dict[str, tuple[int, int]] = field(default_factory=dict)  # stage: units done now, and before
 
     def run(self, stage: Stage) -> dict[str, dict[str, Any]]:
@@ -102,7 +103,7 @@ class Crew:
         waiting = [unit for unit in stage.units if unit.name not in found]
         now, before = self.done.get(stage.name, (0, 0))
         self.done[stage.name] = now + len(waiting), before + len(found)
-        with self._bar(stage, len(found)) as step:
+        with self._shown(stage, len(found)) as step:
             for unit, result in self._results(stage, waiting):
                 if isinstance(result, Failure):
                     raise result.kind(f"{unit.where}: {result.reason}")
@@ -147,27 +148,53 @@ class Crew:
             return Failure(FileError, "the scheduler lost it; start the same command again")
         raise error
 
-    def _bar(self, stage: Stage, n_before: int) -> AbstractContextManager[Callable[[Unit], Any]]:
-        tell, n = self.tell, len(stage.units)
-        if tell is not None:
+    def _shown(self, stage: Stage, n_before: int) -> AbstractContextManager[Callable[[Unit], Any]]:
+        tell, n, title = self.progress, len(stage.units), stage.title or stage.name
+        if callable(tell):
             done = iter(range(n_before + 1, n + 1))
-            return nullcontext(lambda _: tell(stage.title or stage.name, next(done), n))
-        return _bar(stage.title or stage.name, n, n_before, disable=None if self.bars else True)
+            return nullcontext(lambda _: tell(title, next(done), n))
+        if tell is None:
+            return nullcontext(lambda _: None)
+        return (_bar if sys.stderr.isatty() else _lines)(title, n, n_before)
 
 
 @contextmanager
-def _bar(title: str, n: int, n_before: int, *, disable: bool | None) -> Iterator[Callable[[Unit], None]]:
-    with tqdm(total=n, initial=n_before, desc=title, unit="block", disable=disable, file=sys.stderr) as bar:
+def _bar(title: str, n: int, n_before: int) -> Iterator[Callable[[Unit], None]]:
+    with tqdm(total=n, initial=n_before, desc=title, unit="block", file=sys.stderr) as bar:
         n_voxels = 0
 
         def step(unit: Unit) -> None:
             nonlocal n_voxels
             n_voxels += unit.n_voxels
-            seconds = bar.format_dict["elapsed"]
-            bar.set_postfix_str(f"{n_voxels / max(seconds, 1e-9) / 1e6:.3g} Mvoxel/s", refresh=False)
+            bar.set_postfix_str(_rate(n_voxels, bar.format_dict["elapsed"]), refresh=False)
             bar.update()
 
         yield step
+
+
+@contextmanager
+def _lines(title: str, n: int, n_before: int) -> Iterator[Callable[[Unit], None]]:
+    """Show a stage as lines of text, which are read in the log of a cluster: its start, now and then, its end."""
+    start = said = perf_counter()
+    n_done, n_voxels = n_before, 0
+
+    def say(what: str) -> None:
+        tqdm.write(f"{title}: {what}", file=sys.stderr)
+
+    def step(unit: Unit) -> None:
+        nonlocal n_done, n_voxels, said
+        n_done, n_voxels, now = n_done + 1, n_voxels + unit.n_voxels, perf_counter()
+        if n_done == n or now - said >= _QUIET:
+            said = now
+            rate = f", {_rate(n_voxels, now - start)}" if n_voxels else ""
+            say(f"{n_done} of {n} done, {now - start:.1f} s{rate}")
+
+    say(f"{n_before} of {n} were done before" if n_before else f"0 of {n} done")
+    yield step
+
+
+def _rate(n_voxels: int, seconds: float) -> str:
+    return f"{n_voxels / max(seconds, 1e-9) / 1e6:.3g} Mvoxel/s"
 
 
 @contextmanager

@@ -111,8 +111,8 @@ def segment_blockwise(
         Check everything, say what would be done, and write nothing: the report has the tasks of each stage, and the
         bytes that a process of it needs at most, and that it writes.
     progress : "bar", function or None, optional
-        A bar for each stage if stderr is a terminal; or what is called with the name of the stage, and the numbers of
-        blocks done and of all.
+        A bar for each stage on stderr or, if that is no terminal, a line as the stage starts, one a minute, and one as
+        it ends; or what is called with the name of the stage, and the numbers of blocks done and of all.
 
     Returns
     -------
@@ -180,8 +180,7 @@ def segment_blockwise(
         skip=on_error == "skip",
     )
     job.check()
-    tell = progress if callable(progress) else None
-    crew = Crew(Manifest(job.work / "done"), tell=tell, bars=progress == "bar")
+    crew = Crew(Manifest(job.work / "done"), progress=progress)
     if dry_run:
         return _plan_of(job, crew)
     with ExitStack() as held:
