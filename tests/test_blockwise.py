@@ -25,6 +25,7 @@ from gala.graph.files import read_graph, write_graph
 from gala.graph.grid import Grid
 from gala.graph.segments import cut_labels
 from gala.graph.tree import MergeTree
+from gala.morpho import superpixels_of_block
 from gala.pipeline import Segmenter
 from gala.pipeline.blockwise import segment_blockwise
 from gala.pipeline.blockwise.policies import way_of
@@ -373,6 +374,38 @@ def test_segmenter__of_dask_arrays_in_any_chunks_is_that_of_arrays(volume):
         segmenter.predict(image, labels[:4])
     with pytest.raises(ShapeError, match=r"and no extra image; got .* the extra image raw \(1 channel\)"):
         segmenter.predict(image, labels, extra={"raw": arrays["map"]})
+
+
+@pytest.mark.compiled
+def test_segmenter__says_how_superpixels_are_made_in_blocks(volume, tmp_path):
+    folder, arrays = volume
+    segmenter = Segmenter(classifier="naive bayes", spacing=(2, 1, 1), superpixel_options={"min_size": 400})
+    segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"]).save(tmp_path / "model.npz")
+    whole = superpixels_of_block(
+        arrays["map"].__getitem__, [slice(None)] * 3, (16, 32, 40), spacing=(2, 1, 1), min_size=400
+    )
+    expected = segmenter.predict(arrays["map"], whole.labels)
+    learned = {"superpixels": None, "policy": f"learned:{tmp_path}/model.npz"}
+    report = run(folder, tmp_path / "seg.zarr", **learned)
+    assert_array_equal(imio.read(report["superpixels"]), whole.labels)
+    assert_array_equal(imio.read(tmp_path / "seg.zarr"), expected)
+    assert_array_equal(computed(segmenter.predict(da.from_array(arrays["map"], chunks=(8, 16, 20)))), expected)
+    finer = run(folder, tmp_path / "finer.zarr", **learned, superpixel_options={"min_size": 0, "method": "watershed"})
+    assert len(np.unique(imio.read(finer["superpixels"]))) > len(np.unique(whole.labels))
+
+
+def test_segmenter__of_other_superpixels_is_refused_in_blocks(volume, tmp_path):
+    folder, arrays = volume
+    segmenter = Segmenter(classifier="naive bayes", spacing=(2, 1, 1), superpixel_options={"method": "compact"})
+    segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"])
+    refused = r"options sigma, .*; got method='compact': leave it out, or make superpixels first and give them"
+    with pytest.raises(SettingError, match=refused):
+        segmenter.predict(da.from_array(arrays["map"], chunks=(8, 16, 20)))
+    with pytest.raises(SettingError, match=refused):
+        run(folder, tmp_path / "seg.zarr", superpixels=None, policy=segmenter)
+    assert not [*tmp_path.iterdir()]
+    planned = run(folder, tmp_path / "seg.zarr", policy=segmenter, dry_run=True)  # those that are given are taken
+    assert "superpixels" not in planned["tasks"]
 
 
 def test_way__of_a_policy_that_scores_contacts_first_knows_its_classifier():

@@ -15,6 +15,7 @@ from gala.graph.blockwise import build_graph_blockwise, chunks_of, dask_module, 
 from gala.graph.grid import Box, Grid
 from gala.graph.regions import RegionGraph
 from gala.morpho.blocks import superpixels_of_block
+from gala.pipeline.blockwise.policies import options_in_blocks
 from gala.pipeline.inputs import Kind, by_name, check_kind, scaled
 
 if TYPE_CHECKING:
@@ -50,9 +51,8 @@ def predict_lazily(
     keep = arrays.get("mask")
     labels = arrays.get("superpixels")
     if labels is None:
-        labels = superpixels_lazily(
-            values if values.ndim == ndim else values[..., 0], segmenter.superpixel_options, segmenter.spacing, keep
-        )
+        options = options_in_blocks(segmenter.superpixel_options or {})
+        labels = superpixels_lazily(values if values.ndim == ndim else values[..., 0], options, segmenter.spacing, keep)
     policy = segmenter.learned_.policy
     leaves = [leaf for leaf in policy.needs.leaves() if isinstance(leaf, Declared)]
     images = {name: _scaled(f"extra[{name!r}]", each) for name, each in others.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from gala.pipeline.inputs import Kind, check_kind
 from gala.pipeline.named import learned_file, named_policy
 from gala.pipeline.segmenter import Segmenter
 
+_IN_BLOCKS = ("sigma", "depth", "min_size", "cell", "halo", "max_halo")
+_USUAL = {"method": "watershed", "unit": "voxel", "planes": "together"}  # which is what superpixels in blocks are
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
@@ -34,6 +38,7 @@ class Way:
     kind: Kind | None = None  # of the images that were learned from
     makes_maps: bool = False  # in memory; images were raw when it learned
     spacing: tuple[float, ...] | None = None  # that it learned with
+    superpixel_options: Mapping[str, Any] = field(default_factory=dict)  # of `gala.morpho.superpixels`
 
     def check_kind(self, found: Kind) -> None:
         """Raise an error unless images are like those that were learned from, or have what the policy looks at.
@@ -119,4 +124,28 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
         kind=Kind(segmenter.ndim_, segmenter.n_channels_of_),
         makes_maps=segmenter.pixels is not None,
         spacing=None if segmenter.spacing is None else tuple(segmenter.spacing),
+        superpixel_options=segmenter.superpixel_options or {},
     )
+
+
+def options_in_blocks(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of `gala.morpho.superpixels`, or of `superpixels_of_block`, as those of the latter.
+
+    Raises
+    ------
+    SettingError
+        If superpixels that do not depend on blocks cannot be made so.
+
+    Examples
+    --------
+    >>> options_in_blocks({"method": "watershed", "depth": 0.1})
+    {'depth': 0.1}
+    """
+    wanted = {name: value for name, value in options.items() if value != _USUAL.get(name)}
+    if others := set(wanted) - set(_IN_BLOCKS):
+        first = min(others)
+        raise SettingError(
+            f"superpixels in blocks have the options {', '.join(_IN_BLOCKS)}; got {first}={wanted[first]!r}: leave it "
+            "out, or make superpixels first and give them."
+        )
+    return wanted

@@ -17,7 +17,7 @@ from gala.graph.tree import check_threshold
 from gala.pipeline.blockwise.chain import Chain
 from gala.pipeline.blockwise.job import Job
 from gala.pipeline.blockwise.manifest import Manifest
-from gala.pipeline.blockwise.policies import way_of
+from gala.pipeline.blockwise.policies import options_in_blocks, way_of
 from gala.pipeline.blockwise.running import Crew, Tell, client_of
 from gala.pipeline.memory import projected_run
 
@@ -64,7 +64,7 @@ def segment_blockwise(
         The regions to merge; by default those of `gala.morpho.blocks.superpixels_of_block`, kept in
         ``seg-superpixels.zarr``.
     superpixel_options : dict, optional
-        Keyword arguments for that function.
+        Keyword arguments for that function, besides those of a `Segmenter`.
     pixels : str or path, optional
         The image is raw: make its boundary map with the `gala.classify.PixelClassifier`, or the network (.onnx), in
         this file, and keep it in ``seg-boundary.zarr``.
@@ -163,6 +163,7 @@ def segment_blockwise(
         raise SettingError(f'progress must be "bar", a function or None; got {progress!r}.')
     way = way_of(policy, agglomeration)
     cuts = way.threshold if thresholds is None else thresholds
+    options = options_in_blocks({**way.superpixel_options, **(superpixel_options or {})}) if superpixels is None else {}
     job = Job.of(
         Path(out),
         {"image": image, "superpixels": superpixels, "mask": mask, "truth": truth},
@@ -174,7 +175,7 @@ def segment_blockwise(
         spacing=spacing,
         missing=missing,
         pixels=None if pixels is None else existing_file(pixels),
-        superpixel_options=dict(superpixel_options or {}),
+        superpixel_options=options,
         background=background,
         scales=scales,
         skip=on_error == "skip",
