@@ -18,10 +18,11 @@ from distributed import LocalCluster
 from numpy.testing import assert_array_equal
 
 from gala import classify, datasets, imio
-from gala.errors import FileError, GalaWarning, PolicyError, SettingError, ShapeError
+from gala.errors import FileError, GalaWarning, ImageError, PolicyError, SettingError, ShapeError
 from gala.graph.tree import MergeTree
 from gala.pipeline.blockwise import manifest, running, segment_blockwise
 from gala.pipeline.named import HandMade, named_policy
+from networks import write_network
 from processes import heed_interrupts
 
 pytestmark = pytest.mark.compiled
@@ -488,16 +489,65 @@ def test_superpixels__made_block_by_block_do_not_depend_on_blocks(volume, chunks
     assert report["merges"] == len(np.unique(whole)) - report["cuts"][0]["segments"] > 0
 
 
-def test_boundary_map__made_block_by_block_is_that_of_the_whole(volume):
+@pytest.fixture
+def pixels(volume):
+    """Write a pixel classifier that learned from a plane; return it."""
     folder, arrays = volume
     labels = np.zeros(SHAPE, dtype=np.uint8)
     labels[4] = np.where(arrays["map"][4] > 127, 2, 1)
-    model = classify.PixelClassifier(classifier="naive bayes").fit(arrays["map"], labels)
+    model = classify.PixelClassifier(classifier="naive bayes", scales=(1.0,)).fit(arrays["map"], labels)
     model.save(folder / "pixels.npz")
-    expected = model.predict(arrays["map"])
+    return model
+
+
+@pytest.mark.parametrize(("tile", "n_blocks"), [((96, 96, 96), 1), ((8, 16, 20), 8), ((3, 32, 24), 4), ((6, 9, 7), 12)])
+def test_boundary_map__is_that_of_the_whole_and_each_tile_is_predicted_once(
+    volume, pixels, monkeypatch, tile, n_blocks
+):
+    folder, arrays = volume
+    monkeypatch.setattr(classify.PixelClassifier, "tile_sides", lambda *_: tile)
+    predicted = []
+    compute = classify.pixels.block_features
+    monkeypatch.setattr(
+        classify.pixels, "block_features", lambda *given: predicted.append(given[-1].core) or compute(*given)
+    )
+    expected = pixels.predict(arrays["map"])
+    once, trial = len(predicted), np.prod([-(-n // side) for n, side in zip(SHAPE, tile, strict=True)])
+    predicted.clear()
+    planned = run(folder, pixels=folder / "pixels.npz", dry_run=True)
+    assert planned["tasks"]["boundary map"] == n_blocks
+    assert planned["memory"]["boundary map"] > 3e8
+    assert planned["stored"]["boundary map"] == 4 * np.prod(SHAPE)
     report = run(folder, pixels=folder / "pixels.npz")
+    assert len(predicted) == once + 2 * trial
     assert_array_equal(imio.read(folder / "seg-boundary.zarr"), expected)
-    assert report["stages"]["boundary"] == {"now": 8, "before": 0}
+    assert report["stages"]["boundary"] == {"now": n_blocks, "before": 0}
+
+
+@pytest.mark.usefixtures("pixels")
+def test_pixels__of_another_image_are_refused_before_anything_is_done(volume):
+    folder, arrays = volume
+    imio.write(folder / "floats.zarr", arrays["map"] / np.float32(255))
+    for dry_run in (True, False):
+        with pytest.raises(ImageError, match="must be of the type that was learned from, uint8; got float"):
+            segment_blockwise(
+                folder / "floats.zarr", folder / "seg.zarr", pixels=folder / "pixels.npz", workers=0, dry_run=dry_run
+            )
+
+
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
+def test_networks__are_run_once_on_each_tile(volume):
+    folder, arrays = volume
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    node = pytest.importorskip("onnx").helper.make_node("Sigmoid", ["cast"], ["maps"])
+    write_network(folder / "map.onnx", sides=(8, 16, 16), node=node)
+    report = run(folder, pixels=folder / "map.onnx", chunks=(4, 30, 5), on_error="skip")
+    assert report["stages"]["boundary"] == {"now": 3 * 2 * 4, "before": 0}
+    expected = classify.OnnxModel(folder / "map.onnx").predict(arrays["map"][..., None])
+    assert_array_equal(imio.read(folder / "seg-boundary.zarr"), expected)
+    planned = run(folder, "other.zarr", pixels=folder / "map.onnx", dry_run=True)
+    assert "boundary map" in planned["tasks"]
+    assert "boundary map" not in planned["memory"]  # a network does not tell
 
 
 @pytest.mark.compiled

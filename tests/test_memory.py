@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gala import imio
+from gala.classify import PixelClassifier
 from gala.errors import SettingError, ShapeError
 from gala.features import base, histogram, moments
 from gala.pipeline.memory import LIBRARIES, STAGES, projected_memory, projected_run
@@ -72,6 +74,48 @@ def test_tasks__stay_within_what_is_projected(stage, side, halo):
     # In memory a graph is built slab by slab, and needs half of what a block does.
     assert 0.4 * (projected - LIBRARIES) < grown < 1.05 * (projected - LIBRARIES)
     assert peak < projected
+
+
+MAP = """
+import re, sys
+from pathlib import Path
+from gala.graph.grid import Grid
+from gala.pipeline.blockwise import volumes
+from gala.pipeline.blockwise.inputs import Input
+
+folder = Path(sys.argv[1])
+raw = Input.of("image", folder / "raw.zarr")
+if sys.argv[2] == "project":
+    made = volumes.maps_made(folder / "pixels.npz", raw, Grid.of(raw.shape[:3], 64))
+    volumes.create(folder / "map.zarr", made.grid, "float32", "image", scales=1)
+    print(made.memory)
+else:
+    volumes.predict_block(folder / "pixels.npz", raw, Grid.of(raw.shape[:3], 96), folder / "map.zarr", False, (0, 1, 0))
+    print(1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory of a process is read from /proc")
+@pytest.mark.parametrize(("classifier", "channels"), [("naive bayes", 3), ("extra trees", None)])
+def test_maps__stay_within_what_is_projected(tmp_path, classifier, channels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (123, 219, 96, *([channels] if channels else []))).astype(np.uint8)
+    imio.write(tmp_path / "raw.zarr", image, axes="zyxc"[: image.ndim])
+    painted = np.zeros(image.shape[:3], np.uint8)
+    painted[:30, :60, :60] = rng.integers(1, 3, (30, 60, 60))  # of which trees learn nothing, and grow large
+    PixelClassifier(classifier, n_samples=5_000).fit(image, painted).save(tmp_path / "pixels.npz")
+    env = os.environ | {"GALA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    projected, peak = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", MAP, tmp_path, what], capture_output=True, text=True, check=True, env=env
+            ).stdout
+        )
+        for what in ("project", "predict")
+    )
+    assert 0.4 * (projected - LIBRARIES) < peak - LIBRARIES < 1.05 * (projected - LIBRARIES)
 
 
 def test_blocks_of_256__fit_two_gigabytes():

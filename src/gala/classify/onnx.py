@@ -102,6 +102,10 @@ class OnnxModel:
         """How many axes without channels the network sees, 2 or 3."""
         return len(self.tile_shape)
 
+    def tile_sides(self, ndim: int) -> tuple[int, ...]:
+        """Return how far apart tiles are along each of `ndim` axes of an image: a tile without its halo."""
+        return (1,) * (ndim - self.ndim) + tuple(n - 2 * by for n, by in zip(self.tile_shape, self.halo, strict=True))
+
     def predict(
         self,
         image: Any,

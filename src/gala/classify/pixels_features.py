@@ -56,6 +56,16 @@ class Filters(NamedTuple):
     def _sigmas(self, scale: float) -> list[float]:
         return [max(scale / step, _LEAST) for step in self.steps]
 
+    def memory(self, sides: tuple[int, ...], n_channels: int) -> int:
+        """Return how many bytes `features` needs at most for a box in the middle of an image."""
+        core = math.prod(sides)
+        seen = math.prod(side + 2 * by for side, by in zip(sides, self.halo, strict=True))
+        n_axes, n_pairs = len(self.steps), len(_pairs(len(self.steps)))
+        features = core * self.n_features * n_channels
+        # The image and one channel of it; derivatives of order 0 to 2, the tensor, and products that are smoothed.
+        working = seen * (n_channels + 1 + (1 + n_axes + n_pairs) + n_pairs + 3) + core * (n_pairs + n_axes)
+        return 4 * (2 * features + working)  # they are copied once, in the order of voxels
+
     def features(self, values: Array, inner: Box) -> Array:
         """Return the features, shape (V, C * n_features), of the V voxels in `inner`, a box of an image.
 

@@ -38,8 +38,7 @@ class Chain:
     def run(self) -> dict[str, Any]:
         """Do all stages, and return a report."""
         job = self.job
-        image, lost = self._image()
-        plan = self._plan(image)
+        plan = self._plan(self._image())
         parts = self._graph_parts(plan)
         graphs = [self.crew.run(self._graph_stage(plan, part, leaves)) for part, leaves in parts.items()]
         key = digest(sorted((name, each["key"]) for known in graphs for name, each in known.items()))
@@ -54,7 +53,7 @@ class Chain:
             self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.threshold)]}
             for output in job.outputs
         ]
-        lost |= {name for known in graphs for name, each in known.items() if each["lost"]}
+        lost = {name for known in graphs for name, each in known.items() if each["lost"]}
         places = [tuple(int(i) for i in name.split("-")) for name in lost]
         report = {
             "tree": job.tree.name,
@@ -74,10 +73,14 @@ class Chain:
         }
 
     def _units(
-        self, what: str, make: Callable[[Place], tuple[str, tuple[Any, ...]]], file: Callable[[Place], Path | None]
+        self,
+        what: str,
+        make: Callable[[Place], tuple[str, tuple[Any, ...]]],
+        file: Callable[[Place], Path | None],
+        grid: Grid | None = None,
     ) -> list[Unit]:
         """Return a unit for each block; `make` gives its key and arguments."""
-        grid = self.job.grid
+        grid = grid or self.job.grid
         return [
             Unit(
                 named(place),
@@ -91,9 +94,12 @@ class Chain:
 
     # -- volumes that are made first -------------------------------------------------------------------------------
 
-    def _created(self, what: str, folder: Path, dtype: Any, kind: str, **options: Any) -> dict[str, Any]:
+    def _created(
+        self, what: str, folder: Path, dtype: Any, kind: str, grid: Grid | None = None, **options: Any
+    ) -> dict[str, Any]:
         """Make an empty volume unless it is there; return what is known of it."""
         job = self.job
+        grid = grid or job.grid
         origin = {
             "gala": __version__,
             "parameters": {"command": "segment", "policy": job.way.name, **options.pop("parameters", {})},
@@ -101,35 +107,43 @@ class Chain:
         }
         unit = opened(job.given["image"].path).unit
         options = {"spacing": job.spacing, "unit": unit, **options, "provenance": origin}
-        key = digest(_FORMAT, job.grid, str(dtype), kind, sorted(options.items()))
+        key = digest(_FORMAT, grid, str(dtype), kind, sorted(options.items()))
         known = self.crew.manifest.read("volumes").get(folder.name, {})
         if known.get("key") != key or not (folder / "zarr.json").exists():
             self.crew.manifest.forget(what)
             self.crew.manifest.finish("volumes", folder.name, {})  # it is ours from now on, though it be never finished
-            factors = volumes.create(folder, job.grid, dtype, kind, **options)
+            factors = volumes.create(folder, grid, dtype, kind, **options)
             known = {"key": key, "factors": factors}
             self.crew.manifest.finish("volumes", folder.name, known)
         return known
 
-    def _image(self) -> tuple[Input, set[str]]:
-        """Return the boundary map, given or made here, and the names of blocks of which some could not be made."""
-        job, given = self.job, self.job.given["image"]
+    @cached_property
+    def maps(self) -> volumes.Maps | None:
+        """What boundary maps are made here; None if they are given."""
+        job = self.job
         if job.pixels is None:
-            return given, set()
-        folder, pixels = job.written["boundary"], job.pixels
-        n_channels = volumes.n_channels_made(volumes.load_pixels(pixels), given)
-        job.check_kind(n_channels or 1)
-        about = self._created("boundary", folder, "float32", "image", n_channels=n_channels, scales=1)
-        key = digest(about["key"], state_of(pixels), given.fingerprint(_whole(job.grid)), job.skip)
+            return None
+        made = volumes.maps_made(job.pixels, job.given["image"], job.grid)
+        job.check_kind(made.n_channels or 1)
+        return made
+
+    def _image(self) -> Input:
+        """Return the boundary map, given or made here."""
+        job, made, raw, pixels = self.job, self.maps, self.job.given["image"], self.job.pixels
+        if made is None or pixels is None:
+            return raw
+        folder = job.written["boundary"]
+        options = {"n_channels": made.n_channels, "scales": 1}
+        about = self._created("boundary", folder, "float32", "image", made.grid, **options)
+        key = digest(about["key"], state_of(pixels), raw.fingerprint(_whole(job.grid)), job.skip)
         units = self._units(
             "boundary map",
-            lambda place: (digest(key, place), (pixels, given, job.grid, folder, job.skip, place)),
+            lambda place: (digest(key, place), (pixels, raw, made.grid, folder, job.skip, place)),
             lambda _: None,
+            made.grid,
         )
-        known = self.crew.run(Stage("boundary", volumes.predict_block, units, "boundary map"))
-        return Input.of("boundary map", str(folder), may_lack=True), {
-            name for name, each in known.items() if each["lost"]
-        }
+        self.crew.run(Stage("boundary", volumes.predict_block, units, "boundary map"))
+        return Input.of("boundary map", str(folder), may_lack=True)
 
     def _plan(self, image: Input) -> Plan:
         """Return the plan, once superpixels are there."""
@@ -306,7 +320,7 @@ class Chain:
         """Return how many tasks each stage has."""
         job, n = self.job, len(list(self.job.grid.places()))
         found = {
-            "boundary map": n * (job.pixels is not None),
+            "boundary map": 0 if self.maps is None else len(list(self.maps.grid.places())),
             "superpixels": n * ("superpixels" not in job.given),
             "region graph": n,
             "agglomeration": sum(map(len, self._nodes)) + 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -202,13 +203,15 @@ def segment_blockwise(
 def _plan_of(job: Job, crew: Crew) -> dict[str, Any]:
     """Return what would be done: files, blocks, tasks, and what each stage is projected to need."""
     image, chain = job.given["image"], Chain(job, crew)
+    maps = chain.maps
+    n_channels = job.n_channels_of(image) if maps is None else maps.n_channels or 1
     estimates = projected_run(
         job.grid.shape,
         job.grid.block_shape,
         image_dtype=np.result_type(
             image.dtype if job.pixels is None else "float32", *(volume.dtype for volume in job.extra.values())
         ),
-        n_channels=job.n_channels_of(image),
+        n_channels=n_channels,
         label_dtype=job.given["superpixels"].dtype if "superpixels" in job.given else "uint64",
         features=chain.features,
         extra={name: job.n_channels_of(volume) for name, volume in job.extra.items()},
@@ -220,6 +223,8 @@ def _plan_of(job: Job, crew: Crew) -> dict[str, Any]:
         "block_shape": list(job.grid.block_shape),
         "agglomeration": "blocks" if job.way.in_blocks else "whole",
         "tasks": dict(chain.tasks()),
-        "memory": {each.stage: each.memory for each in needed},
-        "stored": {each.stage: each.stored for each in needed},
+        "memory": ({"boundary map": maps.memory} if maps and maps.memory else {})
+        | {each.stage: each.memory for each in needed},
+        "stored": ({"boundary map": 4 * n_channels * math.prod(job.grid.shape)} if maps else {})
+        | {each.stage: each.stored for each in needed},
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -26,6 +27,7 @@ from gala.imio.zarrs import create_scales
 from gala.pipeline.blockwise.inputs import Input, Readable, state_of
 from gala.pipeline.blockwise.plan import Plan, read, read_voxels, ready
 from gala.pipeline.blockwise.stages import arrays_of, labels_of_block
+from gala.pipeline.memory import LIBRARIES
 
 _pairs = ("seg_labels", "truth_labels", "seg_index", "truth_index", "counts")
 
@@ -89,11 +91,26 @@ def _loaded_pixels(fn: Path, _state: Any) -> Any:
     return classify.OnnxModel(fn) if fn.suffix == ".onnx" else classify.PixelClassifier.load(fn)
 
 
-def n_channels_made(model: Any, image: Input) -> int | None:
-    """Return how many channels the maps of a model have, None for none, by making a small one."""
+class Maps(NamedTuple):
+    """What the boundary maps of a model are."""
+
+    n_channels: int | None  # None for no axis of them
+    grid: Grid  # whole tiles, so that none is predicted twice
+    memory: int | None  # bytes that a process needs for a block; None for networks, which do not tell
+
+
+def maps_made(pixels: Path, image: Input, grid: Grid) -> Maps:
+    """Return what a model makes of an image, of which it tries a corner; blocks are about as large as others."""
+    model = load_pixels(pixels)
     corner = tuple(slice(0, min(n, 64)) for n in image.shape[:3])
     found = model.predict(Readable(image, skip=True)[corner], n_threads=1)
-    return int(found.shape[-1]) if isinstance(model, classify.OnnxModel) else None
+    tile = model.tile_sides(len(grid.shape))
+    sides = [max(1, round(side / one)) * one for side, one in zip(grid.block_shape, tile, strict=True)]
+    blocks = Grid.of(grid.shape, sides)
+    if isinstance(model, classify.OnnxModel):
+        return Maps(int(found.shape[-1]), blocks, None)
+    there = 4 + np.dtype(image.dtype).itemsize * math.prod(image.shape[len(grid.shape) :])
+    return Maps(None, blocks, LIBRARIES + model.tile_memory() + there * math.prod(blocks.block_shape))
 
 
 def predict_block(pixels: Path, image: Input, grid: Grid, out: Path, skip: bool, place: Place) -> dict[str, Any]:
