@@ -338,6 +338,20 @@ def test_lost_chunk__if_skipped_is_0_and_reported(volume, name, how):
     assert len(np.unique(seg[~lost])) == tree.n_segments(0.5)
 
 
+@pytest.mark.usefixtures("pixels")
+@pytest.mark.filterwarnings("ignore:parts of 1 blocks")
+def test_lost_chunk__of_what_a_map_is_made_of_is_reported_in_the_blocks_of_the_run(volume, monkeypatch):
+    folder, _ = volume
+    (folder / "map.zarr/c/1/0/1").unlink()
+    monkeypatch.setattr(classify.PixelClassifier, "tile_sides", lambda *_: (9, 9, 9))
+    report = run(folder, pixels=folder / "pixels.npz", on_error="skip")
+    assert report["skipped"] == ["block 1-0-1, voxels 8:16, 0:16, 20:40"]
+    lost = np.zeros(SHAPE, dtype=bool)
+    lost[8:16, 0:16, 20:40] = True
+    assert_array_equal(imio.read(folder / "seg.zarr") == 0, lost)
+    assert_array_equal(np.isnan(imio.read(folder / "seg-boundary.zarr")), lost)
+
+
 def test_missing_chunk__stops_before_anything_is_done_unless_it_is_zero(volume):
     folder, arrays = volume
     (folder / "map.zarr/c/0/1/1").unlink()
