@@ -207,6 +207,15 @@ def test_curve__equal_heights_are_one_cut_and_must_links_are_in_the_first():
     assert along.at(1e300)["vi"] == pytest.approx(0, abs=1e-12)
 
 
+def test_at__above_the_limit_of_the_tree_is_refused_as_a_cut_is():
+    tree = MergeTree(4, WRONG.children[:1], WRONG.priority[:1], limit=0.2)
+    along = ev.curve(tree, ROW, OBJECTS)
+    assert along.at(0.2) == along.at(np.inf)
+    for refused in (along.at, tree.cut):
+        with pytest.raises(SettingError, match=r"this tree ends at 0\.2, .* got threshold 0\.3: segment again"):
+            refused(0.3)
+
+
 @pytest.mark.parametrize("priority", [[], [0.5]])
 def test_curve__of_few_leaves(priority):
     tree = MergeTree(2, np.array([[0, 1]] * len(priority)).reshape(-1, 2), np.array(priority))

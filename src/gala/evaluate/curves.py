@@ -70,9 +70,12 @@ class Curve:
         Expected run length, in the unit of the skeletons, and over the largest possible; only with skeletons.
     columns : dict
         All of these that there are, by name: a convention may not define some.
+    limit : float
+        Of the tree.
     """
 
     columns: Mapping[str, Array]
+    limit: float = np.inf
 
     def __getattr__(self, name: str) -> Array:
         if name in self.__dict__.get("columns", {}):
@@ -121,9 +124,9 @@ class Curve:
         Raises
         ------
         SettingError
-            If `threshold` is NaN.
+            If `threshold` is NaN, or above the limit of the tree.
         """
-        i = int(np.searchsorted(self.threshold, check_threshold(threshold), side="right")) - 1
+        i = int(np.searchsorted(self.threshold, check_threshold(threshold, self.limit), side="right")) - 1
         return {name: column[i].item() for name, column in self.columns.items()}
 
     def to_table(self) -> Array:
@@ -228,7 +231,7 @@ def curve(
     if runs is not None:
         erl = erl_along(cuts, runs, run_changes(tree, runs, table.overlaps.seg_labels, leaf))
         columns |= {"erl": erl, "normalised_erl": erl / runs.max_erl}
-    return Curve(columns)
+    return Curve(columns, tree.limit)
 
 
 def cut_table(

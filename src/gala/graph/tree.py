@@ -99,20 +99,11 @@ class MergeTree:
         SettingError
             If `threshold` is NaN, or above the limit of the tree.
         """
-        return trees.cut(self.children, self.height, self.n_leaves, self._check_height(threshold))
+        return trees.cut(self.children, self.height, self.n_leaves, check_threshold(threshold, self.limit))
 
     def n_segments(self, threshold: float = np.inf) -> int:
         """Return how many segments a cut has."""
-        return self.n_leaves - int(np.count_nonzero(self.height <= self._check_height(threshold)))
-
-    def _check_height(self, threshold: float) -> float:
-        height = check_threshold(threshold)
-        if self.limit < height < np.inf:
-            raise SettingError(
-                f"this tree ends at {self.limit:g}, as no merge above was asked for; got threshold {height:g}: segment "
-                "again with this threshold, or with a limit as high."
-            )
-        return height
+        return self.n_leaves - int(np.count_nonzero(self.height <= check_threshold(threshold, self.limit)))
 
     # -- finding one's way -----------------------------------------------------------------------------------------
 
@@ -184,7 +175,7 @@ class MergeTree:
 
     def below(self, threshold: float) -> MergeTree:
         """Return the tree of the merges of a height up to `threshold`: its roots are the segments of that cut."""
-        return self._keep(self.height <= self._check_height(threshold))
+        return self._keep(self.height <= check_threshold(threshold, self.limit))
 
     def without(self, nodes: ArrayLike) -> MergeTree:
         """Return the tree without the merges that made `nodes`, and without those that stand on them.
@@ -290,12 +281,17 @@ def _is_forest(n_leaves: int, children: Ints, priority: Floats) -> bool:
     return bool(np.bincount(children.ravel(), minlength=1).max() <= 1)
 
 
-def check_threshold(threshold: float) -> float:
-    """Return `threshold` as a float; raise SettingError if it is NaN or no number."""
+def check_threshold(threshold: float, limit: float = np.inf) -> float:
+    """Return `threshold` as a float; raise SettingError if it is NaN, no number, or above the limit of a tree."""
     try:
         value = float(threshold)
     except (TypeError, ValueError):
         value = np.nan
     if np.isnan(value):
         raise SettingError(f"threshold must be a number; got {threshold!r}.")
+    if limit < value < np.inf:
+        raise SettingError(
+            f"this tree ends at {limit:g}, as no merge above was asked for; got threshold {value:g}: segment "
+            "again with this threshold, or with a limit as high."
+        )
     return value
