@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import h5py
 import numpy as np
 import pytest
+import zarr
 from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -155,7 +157,6 @@ def contiguous_arrays(folder, labels):
 
 
 def zarr_arrays(folder, labels):
-    zarr = pytest.importorskip("zarr", reason="zarr is not there")
     chunks = {"chunks": (4, 5, 6), "shards": (8, 10, 12)}
     arrays = [
         zarr.create_array(folder / f"{i}.zarr", shape=part.shape, dtype=part.dtype, **chunks)
@@ -167,8 +168,7 @@ def zarr_arrays(folder, labels):
 
 
 def dask_arrays(_, labels):
-    array = pytest.importorskip("dask.array", reason="dask is not there")
-    return [array.from_array(part, chunks=((4, 6, 3), (9, 2), (7, 5))) for part in labels]
+    return [da.from_array(part, chunks=((4, 6, 3), (9, 2), (7, 5))) for part in labels]
 
 
 def mapped_arrays(folder, labels):

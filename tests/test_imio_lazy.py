@@ -3,6 +3,7 @@
 import json
 import sys
 
+import dask.array as da
 import h5py
 import imageio.v3
 import numpy as np
@@ -128,7 +129,6 @@ def test_write__reads_a_source_once_block_by_block(tmp_path):
 
 
 def test_write__dask_arrays_are_computed_block_by_block_and_volumes_become_dask_arrays(tmp_path):
-    da = pytest.importorskip("dask.array", reason="needs dask")
     values = np.random.default_rng(0).random((20, 30, 40))
     imio.write(tmp_path / "a.zarr", da.from_array(values, chunks=(7, 11, 13)))
     with imio.open(tmp_path / "a.zarr") as volume:
