@@ -18,8 +18,8 @@ from gala._files import FileName, existing_file
 from gala._types import Array
 from gala.errors import FileError, GalaError, SettingError, ShapeError
 from gala.imio.axes import axis_names, check_unit, usual_chunks
+from gala.imio.locations import Location
 from gala.imio.metadata import as_json
-from gala.imio.places import Place
 from gala.imio.volume import Stored, Volume
 
 # Format: the module that knows it, and the ends of names that mean it, the most telling first.
@@ -83,11 +83,11 @@ def open(path: FileName, *, axes: str | Sequence[str] | None = None) -> Volume: 
     ...         volume.spacing, volume[1, 2, 1:3]
     ((40.0, 4.0, 4.0), array([21, 22]))
     """
-    place = Place.of(path)
-    module = import_module(f"gala.imio.{_formats[_format_there(place.path)][0]}")
-    stored = _opened(module.open_stored, place)
+    location = Location.of(path)
+    module = import_module(f"gala.imio.{_formats[_format_there(location.path)][0]}")
+    stored = _opened(module.open_stored, location)
     try:
-        return Volume(stored, str(place), axes=axes)
+        return Volume(stored, str(location), axes=axes)
     except BaseException:
         stored.close()
         raise
@@ -178,8 +178,8 @@ def write(
     --------
     See `open` and `read`.
     """
-    place = Place.of(path)
-    chosen = format_asked(place.path) if format is None else format
+    location = Location.of(path)
+    chosen = format_asked(location.path) if format is None else format
     if chosen not in _formats:
         raise SettingError(f"format must be one of {', '.join(_formats)}; got {format!r}.")
     volume = as_volume(array, axes=axes, spacing=spacing, unit=unit)
@@ -194,7 +194,7 @@ def write(
         scales,
         {} if given is None else {"provenance": as_json(given, "provenance")},
     )
-    import_module(f"gala.imio.{_formats[chosen][0]}").write_volume(place, volume, options)
+    import_module(f"gala.imio.{_formats[chosen][0]}").write_volume(location, volume, options)
 
 
 def as_volume(
@@ -239,14 +239,14 @@ def _checked_chunks(chunks: Sequence[int] | None, volume: Volume) -> tuple[int, 
     return tuple(max(1, min(int(chunks[i]), n)) for i, n in zip(volume.order, volume.shape, strict=False))
 
 
-def _opened(opener: Callable[[Place], Stored], place: Place) -> Stored:
+def _opened(opener: Callable[[Location], Stored], location: Location) -> Stored:
     try:
-        return opener(place)
+        return opener(location)
     except (GalaError, MemoryError):
         raise
     except Exception as error:  # damaged files make libraries fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(f"{place} cannot be opened; it may be damaged or of another format: {reason}.") from error
+        raise FileError(f"{location} cannot be opened; it may be damaged or of another format: {reason}.") from error
 
 
 def _ending(path: Path) -> str | None:
@@ -283,7 +283,7 @@ def _format_there(path: Path) -> str:
     return format_asked(path)
 
 
-def refuse_dataset(place: Place) -> None:
+def refuse_dataset(location: Location) -> None:
     """Raise if a dataset is named of a file that holds one volume."""
-    if place.dataset is not None:
-        raise FileError(f"{place.path} holds one volume and no datasets; leave '::{place.dataset}' out.")
+    if location.dataset is not None:
+        raise FileError(f"{location.path} holds one volume and no datasets; leave '::{location.dataset}' out.")

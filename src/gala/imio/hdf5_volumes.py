@@ -19,22 +19,24 @@ from gala.errors import FileError, SettingError
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit
 from gala.imio.files import Options
 from gala.imio.hdf5 import changed_h5, create_h5, datasets_in, opened_h5
+from gala.imio.locations import Location
 from gala.imio.metadata import parsed
-from gala.imio.places import Place
 from gala.imio.pyramid import fill
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Stored, Volume
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open a dataset."""
-    existing_file(place.path)
+    existing_file(location.path)
     with ExitStack() as stack:
-        file = stack.enter_context(opened_h5(place.path, "r", shown_as=place.path))
-        name = place.dataset or chosen_dataset(datasets_in(file), place.path)
+        file = stack.enter_context(opened_h5(location.path, "r", shown_as=location.path))
+        name = location.dataset or chosen_dataset(datasets_in(file), location.path)
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
-            raise FileError(f"{place.path} has no dataset {name!r} that holds an array; {listed(datasets_in(file))}.")
+            raise FileError(
+                f"{location.path} has no dataset {name!r} that holds an array; {listed(datasets_in(file))}."
+            )
         attributes = parsed(dataset.attrs)
         spacing, unit = _spacing(attributes)
         return Stored(
@@ -72,9 +74,9 @@ def _spacing(attributes: Mapping[str, Any]) -> tuple[Any, str | None]:
     return None, None
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write a dataset, keeping the others of the file."""
-    name = place.dataset or "stack"
+    name = location.dataset or "stack"
     compression = {"default": "gzip", "none": None}.get(options.compression, options.compression)
     how: dict[str, Any] = {}
     if volume.size:
@@ -86,11 +88,11 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
         how |= (
             {"compression_opts": 1} if options.compression == "default" else {}
         )  # 9 is 1 % smaller, and 5 times slower
-    with replacing(place.path) as new:
-        if place.path.exists():
-            shutil.copyfile(place.path, new)
-        with changed_h5(new, shown_as=place.path) as file:
-            dataset = create_h5(file, name, volume, place.path, **how)
+    with replacing(location.path) as new:
+        if location.path.exists():
+            shutil.copyfile(location.path, new)
+        with changed_h5(new, shown_as=location.path) as file:
+            dataset = create_h5(file, name, volume, location.path, **how)
             fill(dataset, volume, range(volume.ndim), options.chunks)
             dataset.attrs.update(_attributes(name, volume, options))
 

@@ -13,7 +13,7 @@ import numpy as np
 from gala import __version__
 from gala._files import FileName, existing
 from gala.errors import SettingError
-from gala.imio.places import Place
+from gala.imio.locations import Location
 
 
 def provenance(parameters: Mapping[str, Any], inputs: Iterable[FileName] = ()) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def provenance(parameters: Mapping[str, Any], inputs: Iterable[FileName] = ()) -
     return {
         "gala": __version__,
         "parameters": as_json(parameters, "parameters"),
-        "inputs": {str(name): hash_of(Place.of(name).path) for name in sorted(inputs, key=str)},
+        "inputs": {str(name): hash_of(Location.of(name).path) for name in sorted(inputs, key=str)},
     }
 
 

@@ -11,7 +11,7 @@ from gala._files import existing_file, replacing
 from gala._types import Array
 from gala.errors import GalaWarning, SettingError
 from gala.imio.files import Options, refuse_dataset
-from gala.imio.places import Place
+from gala.imio.locations import Location
 from gala.imio.volume import Box, Stored, Volume
 
 
@@ -26,10 +26,10 @@ class Mapped:
         return np.array(self.values[box])
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open an array without reading it."""
-    refuse_dataset(place)
-    path = existing_file(place.path)
+    refuse_dataset(location)
+    path = existing_file(location.path)
     try:
         return Stored(Mapped(np.load(path, mmap_mode="r", allow_pickle=False)), "npy")
     except ValueError:  # also if there is nothing to map
@@ -37,18 +37,18 @@ def open_stored(place: Place) -> Stored:
         return Stored(values, "npy")
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write an array, slab by slab."""
-    refuse_dataset(place)
+    refuse_dataset(location)
     if options.compression not in ("default", "none"):
         raise SettingError(f"NPY is never compressed; got compression={options.compression!r}.")
     if volume.spacing is not None:
         warnings.warn(
-            f"NPY holds no voxel size: {place} will not say that it is {volume.spacing}.", GalaWarning, stacklevel=3
+            f"NPY holds no voxel size: {location} will not say that it is {volume.spacing}.", GalaWarning, stacklevel=3
         )
     header = {"descr": np.lib.format.dtype_to_descr(volume.dtype), "fortran_order": False, "shape": volume.shape}
     # A map would be shorter, and kill the interpreter when the disk is full.
-    with replacing(place.path) as new, new.open("wb") as stream:
+    with replacing(location.path) as new, new.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for slab in volume.slabs():
             slab.tofile(stream)

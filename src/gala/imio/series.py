@@ -19,18 +19,18 @@ from gala._types import Array
 from gala.errors import FileError, ImageError, SettingError
 from gala.imio.axes import Axes, axis_names
 from gala.imio.files import Options, refuse_dataset
-from gala.imio.places import Place
+from gala.imio.locations import Location
 from gala.imio.stacks import Series, fit_for_png, images_in, number_in_name, numbered, read_image, write_png
 from gala.imio.volume import Stored, Volume
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open an image, or a series of them, each read when it is asked for."""
-    refuse_dataset(place)
-    if place.path.is_file():
-        image = read_image(existing_file(place.path))
-        return _stored(image, place.path, None, image.ndim, "")
-    series = Series(images_in(place.path))
+    refuse_dataset(location)
+    if location.path.is_file():
+        image = read_image(existing_file(location.path))
+        return _stored(image, location.path, None, image.ndim, "")
+    series = Series(images_in(location.path))
     return _stored(series, series.paths[0], (1, *series.shape[1:]), len(series.shape) - 1, "series of ")
 
 
@@ -56,9 +56,9 @@ def _about(path: Path) -> dict[str, Any]:
         return {}
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write an image, or a series of them to a folder of their own."""
-    refuse_dataset(place)
+    refuse_dataset(location)
     if options.compression != "default":
         raise SettingError(f"PNG and JPEG have one compression; got compression={options.compression!r}.")
     n_inner = 2 + (volume.axes[-1] == "channel")
@@ -72,16 +72,16 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
         about |= {"spacing": volume.spacing} | ({"unit": volume.unit} if volume.unit else {})
     write = _writer(volume, options, json.dumps({"gala": about}))
     if volume.ndim == n_inner:
-        with replacing(place.path) as new:
+        with replacing(location.path) as new:
             write(volume[...], new)
         return
-    names = numbered(place.path, len(volume)) if number_in_name.search(place.path.name) else None
+    names = numbered(location.path, len(volume)) if number_in_name.search(location.path.name) else None
     if names is None:
         raise FileError(
-            f"{place.path} is the name of one image; {len(volume)} planes need a folder of their own, as in "
-            f"{place.path.with_suffix('') / '%04d'}{place.path.suffix}."
+            f"{location.path} is the name of one image; {len(volume)} planes need a folder of their own, as in "
+            f"{location.path.with_suffix('') / '%04d'}{location.path.suffix}."
         )
-    folder = place.path.parent
+    folder = location.path.parent
     with replacing_folder(folder, lambda there: {item.name for item in there.iterdir()} <= set(names)) as new:
         new.mkdir()
         for i, name in enumerate(names):

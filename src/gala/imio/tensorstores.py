@@ -20,7 +20,7 @@ from gala.errors import FileError, GalaError, ImageError, SettingError
 from gala.graph.labels import as_labels
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit, spatial
 from gala.imio.files import Options
-from gala.imio.places import Place
+from gala.imio.locations import Location
 from gala.imio.pyramid import coarser, fill, halvings, scaled_spacing
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Box, Stored, Volume
@@ -76,18 +76,18 @@ def _opened(driver: str, folder: Path, *, create: bool = False, **options: Any) 
         ).result()
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open an array of N5, or a scale of a precomputed volume."""
-    return _open_precomputed(place) if (place.path / "info").exists() else _open_n5(place)
+    return _open_precomputed(location) if (location.path / "info").exists() else _open_n5(location)
 
 
-def _open_n5(place: Place) -> Stored:
-    name = place.dataset or chosen_dataset(list(_datasets(place.path)), place.path)
-    about = _json(place.path / name / "attributes.json")
+def _open_n5(location: Location) -> Stored:
+    name = location.dataset or chosen_dataset(list(_datasets(location.path)), location.path)
+    about = _json(location.path / name / "attributes.json")
     if "dimensions" not in about:
-        names = list(_datasets(place.path))
-        raise FileError(f"{place.path} has no dataset {name!r} that holds an array; {listed(names)}.")
-    values = _Values(_opened("n5", place.path / name))
+        names = list(_datasets(location.path))
+        raise FileError(f"{location.path} has no dataset {name!r} that holds an array; {listed(names)}.")
+    values = _Values(_opened("n5", location.path / name))
     axes = _n5_axes(about, len(values.shape))
     spacing, unit = _n5_spacing(about, axes)
     return Stored(values, "n5", axes, spacing, unit, about, values.chunks)
@@ -125,14 +125,14 @@ def _n5_spacing(about: Mapping[str, Any], axes: Axes | None) -> tuple[tuple[floa
     return tuple(size[axis] for axis in spatial if axis in axes), known_unit(units[0])
 
 
-def _open_precomputed(place: Place) -> Stored:
-    about = _json(place.path / "info")
+def _open_precomputed(location: Location) -> Stored:
+    about = _json(location.path / "info")
     keys = [str(scale["key"]) for scale in about["scales"]]
-    wanted = place.dataset or "0"
+    wanted = location.dataset or "0"
     if wanted not in keys and not (wanted.isdecimal() and int(wanted) < len(keys)):
-        raise FileError(f"{place.path} has no scale {wanted!r}; there are 0 to {len(keys) - 1}: {', '.join(keys)}.")
+        raise FileError(f"{location.path} has no scale {wanted!r}; there are 0 to {len(keys) - 1}: {', '.join(keys)}.")
     level = keys.index(wanted) if wanted in keys else int(wanted)
-    values = _Values(_opened("neuroglancer_precomputed", place.path, scale_index=level))
+    values = _Values(_opened("neuroglancer_precomputed", location.path, scale_index=level))
     ours = about.pop("gala", {})
     unit = ours.get("unit") or "nm"
     spacing = in_unit(about["scales"][level]["resolution"][::-1], "nm", unit)
@@ -148,7 +148,7 @@ def _open_precomputed(place: Place) -> Stored:
     )
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write an array of N5, or a precomputed volume of several scales."""
     known = _n5_types if options.format == "n5" else _precomputed_types
     ready = _unsigned(volume) if options.format != "n5" and options.kind == "labels" else volume
@@ -161,11 +161,11 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
         )
     _tensorstore()
     try:
-        _write_n5(place, ready, options) if options.format == "n5" else _write_precomputed(place, ready, options)
+        _write_n5(location, ready, options) if options.format == "n5" else _write_precomputed(location, ready, options)
     except (GalaError, OSError):
         raise
     except ValueError as error:  # how tensorstore says what it cannot do
-        raise SettingError(f"{place} cannot be written: {' '.join(str(error).split())}.") from error
+        raise SettingError(f"{location} cannot be written: {' '.join(str(error).split())}.") from error
 
 
 def _cast(volume: Volume, dtype: Any) -> Volume:
@@ -195,7 +195,7 @@ def _order(volume: Volume) -> tuple[str, list[int]]:
     return stored, [letters.index(letter) for letter in stored]
 
 
-def _write_n5(place: Place, volume: Volume, options: Options) -> None:
+def _write_n5(location: Location, volume: Volume, options: Options) -> None:
     letters, order = _order(volume)
     metadata = {
         "dimensions": [volume.shape[i] for i in order],
@@ -210,14 +210,14 @@ def _write_n5(place: Place, volume: Volume, options: Options) -> None:
         metadata["resolution"] = [size.get(axis, 1.0) for axis in axis_names(letters)]
         if volume.unit is not None:
             metadata["units"] = [volume.unit if axis in size else "" for axis in axis_names(letters)]
-    inside = place.dataset and (place.path / "attributes.json").exists()
-    with replacing_folder(place.path / (place.dataset or "") if inside else place.path, _is_n5_array) as new:
+    inside = location.dataset and (location.path / "attributes.json").exists()
+    with replacing_folder(location.path / (location.dataset or "") if inside else location.path, _is_n5_array) as new:
         if not inside:
             new.mkdir()
-            metadata |= {} if place.dataset else {"n5": "2.0.0"}
-        target = new if inside or not place.dataset else new / place.dataset
+            metadata |= {} if location.dataset else {"n5": "2.0.0"}
+        target = new if inside or not location.dataset else new / location.dataset
         store = _opened("n5", target, create=True, metadata=metadata)
-        if place.dataset and not inside:
+        if location.dataset and not inside:
             (new / "attributes.json").write_text('{"n5":"2.0.0"}')
         fill(_Values(store), volume, order, options.chunks)
 
@@ -238,9 +238,9 @@ def _is_n5_array(folder: Path) -> bool:
     return "dimensions" in _json(folder / "attributes.json")
 
 
-def _write_precomputed(place: Place, volume: Volume, options: Options) -> None:
-    if place.dataset is not None:
-        raise FileError(f"{place.path} holds one volume at several scales; leave '::{place.dataset}' out.")
+def _write_precomputed(location: Location, volume: Volume, options: Options) -> None:
+    if location.dataset is not None:
+        raise FileError(f"{location.path} holds one volume at several scales; leave '::{location.dataset}' out.")
     letters, order = _order(volume)
     if not letters.startswith("xyz") or "t" in letters:
         raise ImageError(
@@ -248,7 +248,7 @@ def _write_precomputed(place: Place, volume: Volume, options: Options) -> None:
         )
     factors = halvings(volume, options.scales)
     level, last = volume, factors[0]
-    with replacing_folder(place.path, lambda folder: "scales" in _json(folder / "info")) as new:
+    with replacing_folder(location.path, lambda folder: "scales" in _json(folder / "info")) as new:
         new.mkdir()
         for factor in factors:
             if factor != last:

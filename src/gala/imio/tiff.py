@@ -19,20 +19,20 @@ from gala._types import Array
 from gala.errors import ImageError, SettingError
 from gala.imio.axes import Axes, axis_letters, axis_names, in_unit, known_unit, spatial
 from gala.imio.files import Options, refuse_dataset
+from gala.imio.locations import Location
 from gala.imio.npy import Mapped
-from gala.imio.places import Place
 from gala.imio.stacks import check_last_page
 from gala.imio.volume import Box, Stored, Volume
 
 _letters = {"S": "c", "C": "c", "Z": "z", "Y": "y", "X": "x", "T": "t", "I": "z", "Q": "z"}
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open a TIFF file without reading its values."""
-    refuse_dataset(place)
-    tiff = tifffile.TiffFile(existing_file(place.path))
+    refuse_dataset(location)
+    tiff = tifffile.TiffFile(existing_file(location.path))
     try:
-        check_last_page(tiff, place.path)
+        check_last_page(tiff, location.path)
         series = tiff.series[0]
         axes = _axes(series.axes)
         sizes, unit, attributes = _metadata(tiff)
@@ -40,7 +40,7 @@ def open_stored(place: Place) -> Stored:
         spacing = [sizes[axis] for axis in along] if along and set(along) <= set(sizes) else None
         values: Any
         if series.dataoffset is not None and series.size and not tiff.pages.first.is_tiled:
-            values = Mapped(tifffile.memmap(place.path, mode="r", series=0))
+            values = Mapped(tifffile.memmap(location.path, mode="r", series=0))
             chunks = None
         else:
             values = _Pages(series)
@@ -118,9 +118,9 @@ def _from_ome(text: str) -> tuple[dict[str, float], str | None, dict[str, Any]]:
     return sizes, unit, {"ome": text}
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write a page for each plane; values are not compressed unless asked, so that they can be mapped."""
-    refuse_dataset(place)
+    refuse_dataset(location)
     if volume.size == 0 or not {"row", "column"} <= set(volume.axes):
         raise ImageError(
             f"TIFF holds numbers with axes row and column; got {volume.dtype} of shape {volume.shape}. HDF5 takes it."
@@ -131,7 +131,7 @@ def write_volume(place: Place, volume: Volume, options: Options) -> None:
     sizes = dict(zip((axis for axis in volume.axes if axis in spatial), volume.spacing or (), strict=False))
     about = {"sizes": sizes, "unit": volume.unit, "attributes": dict(options.attributes)}
     n_channels = volume.shape[-1] if volume.axes[-1] == "channel" else 1
-    with replacing(place.path) as new:
+    with replacing(location.path) as new:
         tifffile.imwrite(
             new,
             # A last axis of length 1 would be taken for the channels of a page.

@@ -15,8 +15,8 @@ from gala.errors import FileError, SettingError
 from gala.imio import ome
 from gala.imio.axes import Axes, axis_letters, axis_names, known_unit
 from gala.imio.files import Options
+from gala.imio.locations import Location
 from gala.imio.metadata import parsed
-from gala.imio.places import Place
 from gala.imio.pyramid import coarser, fill, halvings
 from gala.imio.shared import chosen_dataset, listed
 from gala.imio.volume import Box, Stored, Volume
@@ -25,15 +25,15 @@ _described_by = ("zarr.json", ".zarray", ".zgroup")
 _Version = Literal[2, 3]
 
 
-def open_stored(place: Place) -> Stored:
+def open_stored(location: Location) -> Stored:
     """Open an array, or a level of a multiscale image."""
-    root, asked = _root_of(place)
+    root, asked = _root_of(location)
     name = _path_of(root, asked)
     node = zarr.open(root, path=name, mode="r")
     if isinstance(node, zarr.Group):
-        scales = ome.scales_of(dict(node.attrs), str(place))
-        inner = scales[0].path if scales else chosen_dataset(list(_datasets(node)), place)
-        return open_stored(Place(root, f"{name}/{inner}".strip("/")))
+        scales = ome.scales_of(dict(node.attrs), str(location))
+        inner = scales[0].path if scales else chosen_dataset(list(_datasets(node)), location)
+        return open_stored(Location(root, f"{name}/{inner}".strip("/")))
     scale, about = _scale_of(root, name)
     attributes = parsed(about | dict(node.attrs))
     version = node.metadata.zarr_format
@@ -63,9 +63,9 @@ def _is_node(folder: Path) -> bool:
     return any((folder / name).exists() for name in _described_by)
 
 
-def _root_of(place: Place) -> tuple[Path, str]:
-    """Return the outermost group that a place is in, and the path from there."""
-    root, inner = place.path.absolute(), [place.dataset] if place.dataset else []
+def _root_of(location: Location) -> tuple[Path, str]:
+    """Return the outermost group that a location is in, and the path from there."""
+    root, inner = location.path.absolute(), [location.dataset] if location.dataset else []
     while _is_node(root.parent):
         inner.insert(0, root.name)
         root = root.parent
@@ -128,12 +128,12 @@ def _spacing_of(attributes: dict[str, Any]) -> tuple[Any, str | None]:
     return None, None
 
 
-def write_volume(place: Place, volume: Volume, options: Options) -> None:
+def write_volume(location: Location, volume: Volume, options: Options) -> None:
     """Write an array, or an image of several scales, keeping the other datasets of the store."""
-    root, name = _root_of(place)
+    root, name = _root_of(location)
     version = _version_of(root, options, is_inside=bool(name))
     if name and root.exists() and not _is_node(root) and any(root.iterdir()):
-        raise FileError(f"{place} cannot be written: {root} is no zarr store.")
+        raise FileError(f"{location} cannot be written: {root} is no zarr store.")
     target = root / name
     if name and _is_node(root):
         above = name.rpartition("/")[0]

@@ -12,7 +12,7 @@ from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.labels import as_labels
 from gala.graph.volume import check_spacing
 from gala.imio.files import format_asked
-from gala.imio.places import Place
+from gala.imio.locations import Location
 
 Lengths: TypeAlias = tuple[float, ...]
 
@@ -110,4 +110,4 @@ def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | P
 
 
 def _file(name: str | Path) -> Path:
-    return Place.of(name).path.resolve()
+    return Location.of(name).path.resolve()

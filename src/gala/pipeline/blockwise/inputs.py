@@ -16,13 +16,13 @@ from gala import imio
 from gala._types import Array, Bools
 from gala.errors import FileError, SettingError
 from gala.graph.grid import Box, Grid
-from gala.imio.places import Place
+from gala.imio.locations import Location
 from gala.imio.volume import Volume
 
 
 def opened(path: str) -> Volume:
     """Return a volume, which stays open for the tasks that this process still has, until another takes its place."""
-    return _opened(path, state_of(Place.of(path).path))
+    return _opened(path, state_of(Location.of(path).path))
 
 
 @lru_cache(maxsize=32)
@@ -75,7 +75,7 @@ class Input:
     @property
     def file(self) -> Path:
         """The file or folder that it is in."""
-        return Place.of(self.path).path.resolve()
+        return Location.of(self.path).path.resolve()
 
     def read(self, box: Box) -> Array:
         """Return the values in a box.

@@ -10,15 +10,15 @@ from gala.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a volume is: a file or folder, and the dataset in it."""
 
     path: Path
     dataset: str | None
 
     @classmethod
-    def of(cls, name: FileName) -> Place:
-        """Return the place that a name with an optional ``::dataset`` means."""
+    def of(cls, name: FileName) -> Location:
+        """Return the location that a name with an optional ``::dataset`` means."""
         file, mark, dataset = str(name).rpartition("::")
         if not mark or Path(name).exists():  # a name may hold colons
             file, dataset = str(name), ""
