@@ -186,7 +186,7 @@ def test_extra_images__are_read(train, test):
     raw = {"raw": train.image}
     with_raw = Segmenter(classifier="naive bayes").fit(train.p1, train.truth, train.superpixels, extra=raw)
     without = Segmenter(classifier="naive bayes").fit(train.p1, train.truth, train.superpixels)
-    assert with_raw.n_channels_of_ == {"": 1, "raw": 1}
+    assert with_raw.kind_.n_channels_of == {"": 1, "raw": 1}
     trees = (
         with_raw.merge_tree(test.p1, test.superpixels, extra={"raw": test.image}),
         without.merge_tree(test.p1, test.superpixels),

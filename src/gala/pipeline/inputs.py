@@ -65,6 +65,17 @@ class Given(NamedTuple):
             )
 
 
+def n_channels_in(shape: Sequence[int], ndim: int) -> int:
+    """Return how many channels an image of a shape has, besides `ndim` axes: one if there is no axis for them.
+
+    Examples
+    --------
+    >>> n_channels_in((8, 32, 32, 4), 3), n_channels_in((8, 32, 32), 3)
+    (4, 1)
+    """
+    return (*shape[ndim:], 1)[0]
+
+
 def is_many(images: object) -> bool:
     """Tell whether `images` are those of several volumes: a list or a tuple."""
     return isinstance(images, list | tuple)

@@ -188,7 +188,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         threshold, held_out_vi = chosen
         self.learned_, self.held_out_vi_ = learned, held_out_vi
         self.threshold_ = learned.threshold if threshold == "auto" else float(threshold)
-        self.ndim_, self.n_channels_of_ = first.kind
+        self.kind_ = first.kind
         parameters = {name: repr(value) for name, value in self._lasting_params().items()}
         self.provenance_ = {
             "gala": __version__,
@@ -222,7 +222,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         superpixels : array of int32, shape (M, ..., P)
             0 where masked.
         """
-        volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=getattr(self, "ndim_", None))
+        ndim = self.kind_.ndim if hasattr(self, "kind_") else None
+        volume = given_volume(maps_of(self.pixels, image), mask=mask, ndim=ndim)
         volume = self._with_superpixels(volume)
         return volume.superpixels  # type: ignore[return-value]  # they were just made
 
@@ -325,14 +326,14 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         check_is_fitted(self, msg=_NOT_FITTED)
         if is_many(image):
             raise ShapeError("predict takes one image at a time, as an array; call it for each of a list.")
-        return given_volume(maps_of(self.pixels, image), ndim=self.ndim_, **rest)
+        return given_volume(maps_of(self.pixels, image), ndim=self.kind_.ndim, **rest)
 
     def _with_superpixels(self, volume: Given) -> Given:
         return with_superpixels(volume, spacing=self.spacing, options=self.superpixel_options)
 
     def _tree(self, volume: Given) -> tuple[MergeTree, Given]:
         """Return the merge tree of a volume, and the volume with the superpixels that are its leaves."""
-        check_kind(volume.kind, Kind(self.ndim_, self.n_channels_of_))
+        check_kind(volume.kind, self.kind_)
         if volume.superpixels is not None:
             check_boundary(volume, volume.superpixels)
         volume = self._with_superpixels(volume)
@@ -369,8 +370,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         stored = Stored(
             self.learned_,
             self.threshold_,
-            self.ndim_,
-            self.n_channels_of_,
+            *self.kind_,
             self.pixels,
             json_of(self._lasting_params()),
             self.provenance_,
@@ -400,7 +400,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         stored = read_segmenter(fn, pixels)
         segmenter = cls(**stored.parameters, pixels=stored.pixels)
         segmenter.learned_, segmenter.threshold_ = stored.learned, stored.threshold
-        segmenter.ndim_, segmenter.n_channels_of_ = stored.ndim, stored.n_channels_of
+        segmenter.kind_ = Kind(stored.ndim, stored.n_channels_of)
         segmenter.provenance_, segmenter.held_out_vi_ = stored.provenance, stored.provenance["held_out_vi"]
         return segmenter
 

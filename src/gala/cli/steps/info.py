@@ -45,8 +45,8 @@ def _segmenter(name: str) -> dict[str, Any]:
     segmenter = Segmenter.load(name)
     return {
         "holds": "segmenter",
-        "dimensions": segmenter.ndim_,
-        "channels": segmenter.n_channels_of_,
+        "dimensions": segmenter.kind_.ndim,
+        "channels": segmenter.kind_.n_channels_of,
         "threshold": segmenter.threshold_,
         "provenance": segmenter.provenance_,
     }

@@ -20,7 +20,7 @@ from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
 from gala.pipeline.blockwise.manifest import Manifest, only_run
 from gala.pipeline.blockwise.policies import Way
 from gala.pipeline.graphs import check_boundary
-from gala.pipeline.inputs import Kind, by_name, given_volume
+from gala.pipeline.inputs import Kind, by_name, given_volume, n_channels_in
 
 _extra = "extra "
 _SEEN_SIDE = 128  # voxels, in the middle, that tell which way up a map is
@@ -140,7 +140,7 @@ class Job:
 
     def n_channels_of(self, volume: Input) -> int:
         """Return how many channels a volume has."""
-        return (*volume.shape[len(self.grid.shape) :], 1)[0]
+        return n_channels_in(volume.shape, len(self.grid.shape))
 
     # -- checks ----------------------------------------------------------------------------------------------------
 

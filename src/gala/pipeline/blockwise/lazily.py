@@ -16,7 +16,7 @@ from gala.graph.grid import Box, Grid
 from gala.graph.regions import RegionGraph
 from gala.morpho.blocks import superpixels_of_block
 from gala.pipeline.blockwise.policies import options_in_blocks
-from gala.pipeline.inputs import Kind, by_name, check_kind, scaled
+from gala.pipeline.inputs import Kind, by_name, check_kind, n_channels_in, scaled
 
 if TYPE_CHECKING:
     from gala.pipeline.segmenter import Segmenter
@@ -44,7 +44,7 @@ def predict_lazily(
     given = {"image": image, "superpixels": superpixels, "mask": mask}
     arrays = {name: from_array(array) for name, array in given.items() if array is not None}
     others = {name: from_array(array) for name, array in by_name(extra).items()}
-    ndim = segmenter.ndim_
+    ndim = segmenter.kind_.ndim
     shape = tuple(arrays["image"].shape[:ndim])
     _check(segmenter, arrays, others, shape)
     values = _scaled("image", arrays["image"])
@@ -129,8 +129,8 @@ def _table_of(graph: RegionGraph, policy: Any, rescore: str, threshold: float) -
 
 def _check(segmenter: Segmenter, arrays: Mapping[str, Any], extra: Mapping[str, Any], shape: tuple[int, ...]) -> None:
     images = {"": arrays["image"], **extra}
-    n_channels_of = {name: (*image.shape[len(shape) :], 1)[0] for name, image in images.items()}
-    check_kind(Kind(len(shape), n_channels_of), Kind(segmenter.ndim_, segmenter.n_channels_of_))
+    n_channels_of = {name: n_channels_in(image.shape, len(shape)) for name, image in images.items()}
+    check_kind(Kind(len(shape), n_channels_of), segmenter.kind_)
     for name, array in {**arrays, **{f"extra[{name!r}]": image for name, image in extra.items()}}.items():
         is_image = name not in ("superpixels", "mask")
         if tuple(array.shape[: len(shape)]) != shape or array.ndim - len(shape) > is_image:

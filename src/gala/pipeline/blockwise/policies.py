@@ -121,7 +121,7 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
         threshold=segmenter.threshold_,
         in_blocks=agglomeration == "blocks",
         rescore=learned.rescore,
-        kind=Kind(segmenter.ndim_, segmenter.n_channels_of_),
+        kind=segmenter.kind_,
         makes_maps=segmenter.pixels is not None,
         spacing=None if segmenter.spacing is None else tuple(segmenter.spacing),
         superpixel_options=segmenter.superpixel_options or {},
