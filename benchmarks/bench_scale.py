@@ -32,7 +32,7 @@ from gala.graph.grid import Grid
 from gala.graph.voxels import map_labels
 from gala.morpho import superpixels_of_block
 
-FEATURES = base.Composite([moments.Manager(4), histogram.Manager(25)])
+FEATURES = base.Composite([moments.Manager(4), histogram.Manager(25, 0, 255)])
 CODEC = zarr.codecs.ZstdCodec(level=3, checksum=True)
 
 
