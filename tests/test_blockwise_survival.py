@@ -446,6 +446,15 @@ def test_volumes__must_fit_each_other(volume):
         run(folder, truth=folder / "other.zarr")
 
 
+@pytest.mark.parametrize("superpixels", ["map.zarr", None])
+def test_labels__for_an_image_are_refused(volume, superpixels):
+    folder, _ = volume
+    given = {"superpixels": None if superpixels is None else folder / superpixels, "workers": 0}
+    with pytest.raises(ImageError, match=r"sp\.zarr must hold floats .* got int32: convert it"):
+        segment_blockwise(folder / "sp.zarr", folder / "seg.zarr", **given)
+    assert not (folder / "seg-blocks").exists()
+
+
 def test_options__are_checked_before_anything_is_done(volume):
     folder, arrays = volume
     for options, error, match in (

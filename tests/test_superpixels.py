@@ -273,6 +273,7 @@ def test_settings__out_of_range_are_refused(options, message):
         (np.full((3, 3), 200.0), "boundary must be from 0 to 1, or integers"),
         (np.full((3, 3), -2, dtype=np.int16), "boundary must be from 0 to 1, or integers"),
         (np.zeros((3, 3), dtype=complex), "real numbers"),
+        (np.ones((3, 3), dtype=np.int32), "integers of 8 or 16 bits, .* got int32: convert it, .* no labels"),
     ],
 )
 def test_maps__that_are_none_are_refused(image, message):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError, ImageError, SettingError, ShapeError
@@ -36,6 +37,28 @@ class Volume(NamedTuple):
         if not isinstance(where, slice):
             images = [image.reshape(self.labels.size, image.shape[-1]) for image in images]
         return images[0][where] if len(images) == 1 else np.concatenate([image[where] for image in images], axis=-1)
+
+
+def highest_of(dtype: DTypeLike, name: str) -> float:
+    """Return what values of a type of integers are divided by, to be from 0 to 1.
+
+    Raises
+    ------
+    ImageError
+        If it has 32 bits or more: nobody's images fill these.
+
+    Examples
+    --------
+    >>> highest_of(np.uint8, "image")
+    255.0
+    """
+    known = np.iinfo(dtype)
+    if known.bits > 16:
+        raise ImageError(
+            f"{name} must hold floats from 0 to 1, or integers of 8 or 16 bits, which are divided by the highest of "
+            f"their type; got {known.dtype}: convert it, if it is an image and no labels."
+        )
+    return float(known.max)
 
 
 def check_volume(

@@ -11,7 +11,7 @@ from scipy import ndimage
 from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.affinities import SLACK, Affinities, as_affinities, warn_if_inverted
-from gala.graph.volume import check_spacing
+from gala.graph.volume import check_spacing, highest_of
 from gala.morpho.basins import joined_basins, joined_fragments
 from gala.morpho.checks import as_heights, check_not_negative, fitting
 from gala.morpho.minima import regional_minima
@@ -218,7 +218,7 @@ def as_map(boundary: ArrayLike) -> Array:
             f"{image.dtype} with {image.min()}. Shift it first."
         )
     if image.dtype.kind in "ui":
-        image = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+        image = image.astype(np.float32) / np.float32(highest_of(image.dtype, "boundary"))
     return image.astype(np.result_type(image, np.float32), copy=False)
 
 

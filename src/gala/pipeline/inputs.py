@@ -12,6 +12,7 @@ import numpy as np
 from gala._types import Array, ArrayLike, Bools, Labels
 from gala.errors import ImageError, SettingError, ShapeError
 from gala.graph.labels import as_labels
+from gala.graph.volume import highest_of
 
 _TOLERANCE = 1e-3  # networks leave 0 to 1 by rounding
 
@@ -182,7 +183,7 @@ def scaled(image: ArrayLike, name: str, shape: tuple[int, ...], mask: Bools | No
             "Channels go on the last axis."
         )
     if values.dtype.kind in "ui":
-        return (values / np.float32(np.iinfo(values.dtype).max)).astype(np.float32)
+        return (values / np.float32(highest_of(values.dtype, name))).astype(np.float32)
     if values.dtype.kind == "b":
         return values.astype(np.float32)
     seen = values if mask is None else values[mask]

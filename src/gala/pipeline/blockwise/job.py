@@ -15,7 +15,7 @@ from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.blockwise import warn_of_chunks
 from gala.graph.grid import Grid
 from gala.graph.tree import check_threshold
-from gala.graph.volume import check_spacing
+from gala.graph.volume import check_spacing, highest_of
 from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
 from gala.pipeline.blockwise.manifest import Manifest, only_run
 from gala.pipeline.blockwise.policies import Way
@@ -161,6 +161,9 @@ class Job:
                     "`pixels` in a file, and give that as pixels, too."
                 )
             self.check_kind(self.n_channels_of(self.given["image"]))
+            for volume in (self.given["image"], *self.extra.values()):
+                if np.dtype(volume.dtype).kind in "ui":
+                    highest_of(volume.dtype, volume.path)
         self._check_written()
         warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, self.grid)
         for volume in self.given.values():
