@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from click.testing import CliRunner
 
 from gala import MergeTree, Segmenter, agglomerate, build_affinity_graph, build_graph, cut_labels, imio
@@ -275,6 +276,40 @@ def test_train_and_segment__with_extra_images(volumes):
     assert not [*Path.cwd().glob("new*")]
     result = run("train", "n.npz", "--image", "a.npy", "--truth", "a-truth.h5", *2 * ("--extra", "raw=a-raw.h5"))
     assert "--extra raw= must be given once for each --image, 1 times; got 2" in result.stderr
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("segment", "p4.h5", "new.h5", "--policy", "learned:model.npz"),
+            "1 channel and no extra image; got 3",
+        ),
+        (
+            ("segment", "map.h5", "new.h5", "--policy", "learned:map.h5"),
+            "map.h5 does not hold a segmenter that can be read",
+        ),
+        (("segment", "text.npy", "new.h5"), "text.npy is no NPY file"),
+        (("segment", "sp.zarr", "new.h5", "--superpixels", "map8.npy"), "convert it, if it is an image and no labels"),
+        (("segment", "empty.zarr", "new.zarr", "--workers", 0), "a volume must have voxels"),
+        (("segment", "map.h5", "new.zarr", "--workers", 1, "--memory-limit", "lots"), 'such as "2GB"'),
+        (("train", ".", "--image", "a.npy", "--truth", "a-truth.h5"), "it is a folder"),
+    ],
+)
+def test_mistakes__end_in_a_sentence_before_anything_is_written(volumes, arguments, words):
+    imio.write("p4.h5", volumes["test"].p4)
+    np.save("map8.npy", (volumes["test"].p1 * 255).astype(np.uint8))
+    Path("text.npy").write_text("hello")
+    zarr.create_array("empty.zarr", shape=(0, 10, 10), chunks=(1, 10, 10), dtype="f4")
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("Error: ")
+    assert words in error
+    assert "pickle" not in error
+    assert "Learning" not in result.stderr
+    assert not [*Path.cwd().glob("new*")]
 
 
 @pytest.mark.usefixtures("inside")

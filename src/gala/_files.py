@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -204,6 +205,8 @@ def read_archive(
     Nothing in the file is ever executed. `what` it holds is named in errors; files of all formats have an array `mark`.
     """
     path = existing_file(fn)
+    if not is_zipfile(path):
+        raise FileError(f"{path} does not hold {what} that can be read: it is no complete NumPy archive (.npz).")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             version = int(archive["format"])

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gala.errors import SettingError
+from gala.errors import SettingError, ShapeError
 
 Box = tuple[slice, ...]
 Place = tuple[int, ...]  # of a block among blocks, along each axis
@@ -42,7 +42,11 @@ class Grid:
         ------
         SettingError
             If `block_shape` is not one whole number above 0 for each axis.
+        ShapeError
+            If there are no voxels.
         """
+        if min(shape, default=0) < 1:
+            raise ShapeError(f"a volume must have voxels to be cut into blocks; got shape {tuple(shape)}.")
         if block_shape is None:
             return cls(tuple(shape), _usual(shape, chunks or (1,) * len(shape)))
         given = block_shape if isinstance(block_shape, Sequence) else [block_shape] * len(shape)

@@ -6,10 +6,11 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 
 from gala._files import existing_file, replacing
 from gala._types import Array
-from gala.errors import GalaWarning, SettingError
+from gala.errors import FileError, GalaWarning, SettingError
 from gala.imio.files import Options, refuse_dataset
 from gala.imio.locations import Location
 from gala.imio.volume import Box, Stored, Volume
@@ -30,6 +31,9 @@ def open_stored(location: Location) -> Stored:
     """Open an array without reading it."""
     refuse_dataset(location)
     path = existing_file(location.path)
+    with path.open("rb") as stream:
+        if stream.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:  # NumPy would take it for a pickle
+            raise FileError(f"{path} is no NPY file: it does not begin as one.")
     try:
         return Stored(Mapped(np.load(path, mmap_mode="r", allow_pickle=False)), "npy")
     except ValueError:  # also if there is nothing to map

@@ -29,6 +29,7 @@ from gala.graph.affinities import as_priority
 from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
+from gala.pipeline.inputs import Kind, by_name, check_kind, n_channels_in
 from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, learned_file, named_policy
 
 
@@ -168,6 +169,15 @@ class Request:
         """Return a threshold as a priority."""
         return as_priority(threshold, "affinity") if self._convention == "affinity" else threshold
 
+    def kind(self, ndim: int) -> Kind:
+        """Return what the image, of so many dimensions, and the extra ones are, by what their files say."""
+        n_channels_of = {}
+        for name, place in {"": self.image, **by_name(self.extra)}.items():
+            with imio.open(place) as volume:
+                ndim = min(ndim, len(volume.shape))
+                n_channels_of[name] = n_channels_in(volume.shape, ndim)
+        return Kind(ndim, n_channels_of)
+
     def read_image(self) -> Array:
         """Read the image; affinities as channels first, or as maps if they are for a model."""
         if self.affinities is None:
@@ -197,6 +207,8 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     check_outputs([*files.values(), kept if is_tree else None, made], [*inputs, request.model, request.pixels])
     if request.affinities is None:
         check_same_voxels(inputs)
+        if isinstance(way, Segmenter) and request.pixels is None and way.pixels is None:
+            check_kind(request.kind(way.kind_.ndim), way.kind_)
     for threshold in files:
         request.priority(threshold)
     predictor = None if request.pixels is None else load_pixels(request.pixels)

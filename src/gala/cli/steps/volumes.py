@@ -107,6 +107,8 @@ def check_outputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | P
             raise FileError(f"{name} cannot be written: there is no folder {file.parent}; make it first.")
         if isinstance(name, str):
             format_asked(file)
+        elif file.is_dir():
+            raise FileError(f"{name} cannot be written: it is a folder; give the name of a file in it.")
 
 
 def _file(name: str | Path) -> Path:

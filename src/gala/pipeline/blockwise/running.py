@@ -197,6 +197,21 @@ def _rate(n_voxels: int, seconds: float) -> str:
     return f"{n_voxels / max(seconds, 1e-9) / 1e6:.3g} Mvoxel/s"
 
 
+def check_memory(limit: str | int | None) -> None:
+    """Raise an error unless a limit of memory is one that dask understands.
+
+    Raises
+    ------
+    SettingError
+        If it is not.
+    """
+    if isinstance(limit, str) and limit != "auto":
+        try:
+            dask_module("dask.utils").parse_bytes(limit)
+        except ValueError as error:
+            raise SettingError(f'memory_limit must be a size, such as "2GB", or "auto"; got {limit!r}.') from error
+
+
 @contextmanager
 def client_of(
     scheduler: str | None, workers: int | None, memory_limit: str | int | None, *, show: bool

@@ -19,7 +19,7 @@ from gala.pipeline.blockwise.chain import Chain
 from gala.pipeline.blockwise.job import Job
 from gala.pipeline.blockwise.manifest import Manifest
 from gala.pipeline.blockwise.policies import options_in_blocks, way_of
-from gala.pipeline.blockwise.running import Crew, Tell, client_of
+from gala.pipeline.blockwise.running import Crew, Tell, check_memory, client_of
 from gala.pipeline.memory import projected_run
 
 
@@ -162,6 +162,7 @@ def segment_blockwise(
             raise SettingError(f"{name} must be one of {', '.join(known)}; got {value!r}.")
     if progress not in (None, "bar") and not callable(progress):
         raise SettingError(f'progress must be "bar", a function or None; got {progress!r}.')
+    check_memory(memory_limit)
     way = way_of(policy, agglomeration)
     cuts = way.threshold if thresholds is None else thresholds
     options = options_in_blocks({**way.superpixel_options, **(superpixel_options or {})}) if superpixels is None else {}
