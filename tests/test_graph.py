@@ -472,6 +472,14 @@ def test_map_labels__says_what_out_must_be():
     assert line.tolist() == [7, 9, 7]
 
 
+@pytest.mark.parametrize("values", [[1], [1, 2, 3], [[1, 2]]])
+def test_map_labels__needs_a_value_for_each_key(values):
+    labels = np.array([7, 9])
+    with pytest.raises(ShapeError, match="one entry for each of keys"):
+        map_labels(labels, [7, 9], values, out=labels)
+    assert labels.tolist() == [7, 9]
+
+
 def test_map_labels__names_a_label_without_an_entry():
     with pytest.raises(LabelError, match="no region with label 8"):
         map_labels([[7, 8, 9]], [7, 9], [1, 2])

@@ -67,7 +67,7 @@ def map_labels(
     LabelError
         If a label is not in `keys`; `labels` are as they were then.
     ShapeError
-        If `out` has another shape.
+        If `out` has another shape, or there are not as many values as keys.
     SettingError
         If `out` does not hold the values, or is not in one piece.
 
@@ -77,6 +77,8 @@ def map_labels(
     array([[7, 7, 7]])
     """
     labels, keys, values = as_labels(labels, "labels"), np.asarray(keys), np.asarray(values)
+    if keys.ndim != 1 or keys.shape != values.shape:
+        raise ShapeError(f"values must have one entry for each of keys; got shapes {values.shape} and {keys.shape}.")
     mapped = np.empty(labels.shape, dtype=values.dtype) if out is None else _checked_out(out, labels, values)
     slabs = [slice(planes.start, planes.stop) for planes in slabs_of(labels.shape)]
 
