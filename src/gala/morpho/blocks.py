@@ -86,7 +86,7 @@ def superpixels_of_block(
     ----------
     read : function
         Returns the boundary map in a box, a tuple of one slice an axis: an array of the shape of the box, floats
-        from 0 to 1 or integers, which are divided by the highest of their type.
+        from 0 to 1, or integers of 8 or 16 bits, which are divided by the highest of their type.
     block : sequence of slices
         The block, from start to stop along each axis.
     shape : sequence of int

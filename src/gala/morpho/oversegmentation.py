@@ -57,8 +57,8 @@ def superpixels(
     Parameters
     ----------
     boundary : array, shape (M, ..., P), or (K, M, ..., P) for affinities
-        How likely a voxel is on a boundary: floats from 0 to 1, or integers, which are divided by the highest of
-        their type (255 for uint8). For ``method="affinities"``, K channels of affinities, scaled likewise.
+        How likely a voxel is on a boundary: floats from 0 to 1, or integers of 8 or 16 bits, which are divided
+        by the highest of their type (255 for uint8). For ``method="affinities"``, K channels of affinities, likewise.
     method : str
         ``"watershed"`` floods the map from its minima; ``"distance"`` floods from the voxels farthest from any
         boundary, so that a gap smaller than a region is closed; ``"compact"`` floods the map from a grid, and

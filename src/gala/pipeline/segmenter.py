@@ -41,8 +41,8 @@ from gala.pipeline.training import Progress, Training, steps
 class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Learn to segment images like those that have been segmented by hand.
 
-    An image is a map of boundaries, such as the output of a network: values from 0 to 1, high on boundaries, or
-    integers, which are divided by the largest one of their type. Channels, the boundary map first, go on the last axis.
+    An image is a map of boundaries, such as the output of a network: values from 0 to 1, high on boundaries; integers
+    of 8 or 16 bits are divided by the largest one of their type. Channels, the boundary map first, go on the last axis.
 
     Parameters
     ----------
