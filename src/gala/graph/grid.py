@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gala.errors import SettingError, ShapeError
 
@@ -14,6 +15,14 @@ Box = tuple[slice, ...]
 Place = tuple[int, ...]  # of a block among blocks, along each axis
 
 BLOCK_VOXELS = 2**24  # in a block by default: 256 a side
+
+
+class Face(NamedTuple):
+    """Where two blocks meet."""
+
+    axis: int
+    end: int  # of the block: 0 where it begins along the axis, -1 where it ends
+    beyond: Place  # the block on the other side, at whose other end it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,27 @@ class Grid:
         """Return where a block is in what it sees."""
         sides = zip(self.box(place), self.seen(place), strict=True)
         return tuple(slice(part.start - seen.start, part.stop - seen.start) for part, seen in sides)
+
+    def faces(self, place: Place) -> list[Face]:
+        """Return the faces that a block shares with others.
+
+        Examples
+        --------
+        >>> Grid((5, 4), (2, 4)).faces((2, 0))
+        [Face(axis=0, end=0, beyond=(1, 0))]
+        """
+        sides = [(axis, end, place[axis] + step) for axis in range(len(place)) for end, step in ((0, -1), (-1, 1))]
+        return [
+            Face(axis, end, (*place[:axis], beyond, *place[axis + 1 :]))
+            for axis, end, beyond in sides
+            if 0 <= beyond < self.n_along[axis]
+        ]
+
+    def layer(self, place: Place, axis: int, end: int) -> Box:
+        """Return the voxels of a block at one of its faces."""
+        box = self.box(place)
+        at = box[axis].start if end == 0 else box[axis].stop - 1
+        return (*box[:axis], slice(at, at + 1), *box[axis + 1 :])
 
     def size(self, place: Place) -> int:
         """Return how many voxels a block has."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ class Stored:
     close: Callable[[], object] = lambda: None
     has_all_axes: bool = False  # even those that the volume has not: they have length 1
     files: Callable[[Box], list[Path]] | None = None  # that hold a box, one for each chunk; there or not
+    read_into: Callable[[Box, Array], object] | None = None  # a box, into an array of its shape
 
 
 class Volume:
@@ -132,9 +134,30 @@ class Volume:
             raise ValueError("a volume in a file becomes an array by reading, which is a copy; do not ask for none.")
         return np.asarray(self[...], dtype=dtype)
 
+    def read_into(self, box: Box, out: Array) -> None:
+        """Write the values in a box to `out`, which may be part of an array: without a copy, if the format can."""
+        if self._stored.read_into is None:
+            out[...] = self[box]
+            return
+        there = out[(..., *(np.newaxis,) * (len(self.order) - self.ndim))].transpose(np.argsort(self.order))
+        with self._naming_errors():
+            self._stored.read_into(self._whole_box(box), there)
+
     def _load(self, box: Box) -> Array:
-        try:
+        with self._naming_errors():
             return np.asarray(self._stored.values[box]).astype(self.dtype, copy=False)
+
+    def _whole_box(self, box: Box) -> Box:
+        """Return a box in the order of the file, with all of axes of which it says nothing."""
+        whole = [slice(0, n) for n in self._stored.values.shape]
+        for axis, part in zip(self.order, box, strict=False):
+            whole[axis] = part
+        return tuple(whole)
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (GalaError, MemoryError):
             raise
         except Exception as error:  # damaged files make libraries fail in many ways
@@ -148,10 +171,7 @@ class Volume:
         """
         if self._stored.files is None:
             return None
-        whole = [slice(0, n) for n in self._stored.values.shape]
-        for axis, part in zip(self.order, box, strict=False):
-            whole[axis] = part
-        return self._stored.files(tuple(whole))
+        return self._stored.files(self._whole_box(box))
 
     def block_shape(self, like: Sequence[int] | None = None) -> tuple[int, ...]:
         """Return a good shape of blocks to read: whole chunks, of the file or `like` these, up to 2 million voxels."""

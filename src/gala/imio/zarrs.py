@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zarr
+from zarr.core.buffer import default_buffer_prototype
 
 from gala._files import replacing_folder
 from gala.errors import FileError, SettingError
@@ -23,6 +24,7 @@ from gala.imio.volume import Box, Stored, Volume
 
 _described_by = ("zarr.json", ".zarray", ".zgroup")
 _Version = Literal[2, 3]
+_buffers: Any = default_buffer_prototype().nd_buffer  # as what zarr takes arrays that it is to write to
 
 
 def open_stored(location: Location) -> Stored:
@@ -49,6 +51,7 @@ def open_stored(location: Location) -> Stored:
         node.chunks,
         has_all_axes=bool(scale) and node.ndim == 5,
         files=lambda box: _files_of(node, root / name, box),
+        read_into=lambda box, out: node.get_basic_selection(box, out=_buffers.from_ndarray_like(out)),
     )
 
 

@@ -88,6 +88,16 @@ class Input:
         whole = (slice(None),) * (len(self.shape) - len(box))
         return np.asarray(self._volume()[(*box, *whole)])
 
+    def read_into(self, box: Box, out: Array) -> None:
+        """Write the values in a box, of all axes, to `out`.
+
+        Raises
+        ------
+        FileError
+            If some of them cannot be read.
+        """
+        self._volume().read_into(box, out)
+
     def _volume(self) -> Volume:
         volume = opened(self.path)
         if volume.shape != self.shape:  # a worker that has seen another run

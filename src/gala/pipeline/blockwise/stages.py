@@ -18,7 +18,8 @@ from gala.graph.blockwise import block_graph, with_columns
 from gala.graph.files import FORMAT, read_graph, write_graph
 from gala.graph.grid import Place
 from gala.graph.regions import RegionGraph
-from gala.pipeline.blockwise.plan import Plan, read_voxels, ready
+from gala.pipeline.blockwise.plan import Plan, ready
+from gala.pipeline.blockwise.voxels import read_voxels
 from gala.pipeline.inputs import given_volume
 
 _merges = ("merged_labels", "merged_priority", "merged_tie_labels")

@@ -24,9 +24,11 @@ from gala.graph.voxels import map_labels
 from gala.imio.files import Options, as_volume
 from gala.imio.pyramid import coarser
 from gala.imio.zarrs import create_scales
+from gala.pipeline.blockwise.faces import keep_faces, states_of_faces
 from gala.pipeline.blockwise.inputs import Input, Readable, state_of
-from gala.pipeline.blockwise.plan import Plan, read, read_voxels, ready
+from gala.pipeline.blockwise.plan import Plan, ready
 from gala.pipeline.blockwise.stages import arrays_of, labels_of_block
+from gala.pipeline.blockwise.voxels import read, read_voxels
 from gala.pipeline.memory import LIBRARIES
 
 _pairs = ("seg_labels", "truth_labels", "seg_index", "truth_index", "counts")
@@ -147,6 +149,8 @@ def cut_block(plan: Plan, options: Mapping[str, Any], out: Path, place: Place) -
         boundary, box, plan.grid.shape, mask=mask if is_masked else None, spacing=plan.spacing, **options
     )
     _scale(out, 0)[box] = found.labels
+    if not plan.skip:
+        keep_faces(plan, place, found.labels, states_of_faces(plan, place))
     return {"halo": int(found.halo), "cut": int(found.n_cut)}
 
 
