@@ -31,6 +31,10 @@ from gala.graph.files import read_graph, write_graph
 from gala.graph.grid import Grid
 from gala.graph.voxels import map_labels
 from gala.morpho import superpixels_of_block
+from gala.pipeline.blockwise.faces import keep_faces, states_of_faces
+from gala.pipeline.blockwise.inputs import Input
+from gala.pipeline.blockwise.plan import Plan
+from gala.pipeline.blockwise.voxels import read_voxels
 
 FEATURES = base.Composite([moments.Manager(4), histogram.Manager(25, 0, 255)])
 CODEC = zarr.codecs.ZstdCodec(level=3, checksum=True)
@@ -69,6 +73,14 @@ def stored(folder, name):
     return zarr.open_array(Path(folder) / "volume.zarr" / name, mode="r")
 
 
+def plan_of(folder, grid):
+    superpixels, image = (
+        Input.of(name, str(Path(folder) / file), may_lack=True)
+        for name, file in (("superpixels", "superpixels.zarr"), ("image", "volume.zarr/boundary"))
+    )
+    return Plan(Path(folder) / "work", grid, image, superpixels, None, {}, None, None, skip=False)
+
+
 def cut(folder, grid, place):
     watch, source, box = Watch(), stored(folder, "boundary"), grid.box(place)
 
@@ -78,6 +90,8 @@ def cut(folder, grid, place):
     found = watch.spend("all", lambda: superpixels_of_block(read, box, grid.shape))
     target = zarr.open_array(Path(folder) / "superpixels.zarr", mode="r+")
     watch.spend("write", lambda: target.__setitem__(box, found.labels))
+    plan = plan_of(folder, grid)
+    watch.spend("write", lambda: keep_faces(plan, place, found.labels, states_of_faces(plan, place)))
     for spent in (watch.seconds, watch.cpu):
         spent["work"] = spent.pop("all") - spent["read"]
     return watch.report(halo=found.halo)
@@ -99,11 +113,9 @@ def repeat(folder, grid, smaller, place):
 
 
 def build(folder, grid, place):
-    watch = Watch()
-    superpixels = zarr.open_array(Path(folder) / "superpixels.zarr", mode="r")
-    labels = watch.spend("read", lambda: superpixels[grid.seen(place)])
-    image = watch.spend("read", lambda: stored(folder, "boundary")[grid.box(place)])
-    graph = watch.spend("work", lambda: block_graph(labels, image, FEATURES, grid, place))
+    watch, plan = Watch(), plan_of(folder, grid)
+    voxels = watch.spend("read", lambda: read_voxels(plan, place))
+    graph = watch.spend("work", lambda: block_graph(voxels.labels, voxels.image, FEATURES, grid, place))
     file = graph_file(folder, place)
     watch.spend("write", lambda: write_graph(file, graph))
     return watch.report(regions=graph.n_regions, contacts=len(graph.edges), stored=file.stat().st_size)
@@ -203,6 +215,7 @@ def main():
     if not given.agglomerate:
         shutil.rmtree(folder / "graphs", ignore_errors=True)
         (folder / "graphs").mkdir()
+        shutil.rmtree(folder / "work", ignore_errors=True)  # kept superpixels are as those of others: without layers
     with ProcessPoolExecutor(given.workers, get_context("spawn"), start_worker) as pool:
         list(pool.map(memory, ["VmRSS"] * 4 * given.workers))
 
