@@ -48,12 +48,12 @@ class Buffer(NamedTuple):
 class Walk(NamedTuple):
     """What a pass keeps at hand about the row segment where it is, for K neighbours."""
 
-    differs: Ints  # (SEGMENT,) int32: not 0 where some neighbour is in another region
+    differs: Ints  # (SEGMENT,) int32: 1 where some neighbour is in another region
     edge_voxels: Ints  # (SEGMENT,) the voxels where it is not; E of them
     own: Ints  # (SEGMENT,) int32: their regions
     others: Ints  # (K, SEGMENT) int32: the regions around them
-    is_new: Ints  # (SEGMENT,) int32: 1 where the region in one direction was in no direction before
-    chosen: Ints  # (SEGMENT,) those voxels, as places in `edge_voxels`
+    is_new: Ints  # (K, SEGMENT) int32: 1 where the region in this direction was in no direction before
+    chosen: Ints  # (K * SEGMENT,) where it is, as places in `others` laid flat
 
 
 class Block(NamedTuple):
@@ -76,7 +76,7 @@ def number_regions(labels: Labels, keep: Bools, background: Labels, out: Ints, s
     `labels`, shape (R, L), are rows of voxels, and row r goes to ``out[starts[r]:]``. Voxels where `keep`, of the
     same shape or empty, is False, or with the one label in `background` (if any), get `NO_REGION`.
     """
-    table = new_table(1024)
+    table = new_table(4096)  # sparse, as in `gather_block`
     found = np.empty(1024, dtype=np.uint64)
     n_found = 0
     masked = keep.size > 0
@@ -165,7 +165,8 @@ def gather_block(
     contact_rows[:] = of_contacts.empty
     pairs = np.empty((contact_rows.shape[0], 2), dtype=np.int64)
     n_contacts = 0
-    table = new_table(contact_rows.shape[0])
+    # Sparse: a look-up that meets another key first is guessed wrong, which takes as long as three that do not.
+    table = new_table(4 * contact_rows.shape[0])
 
     n_around = block.offsets.size
     room = new_buffer(BUFFER + SEGMENT, block)
@@ -179,8 +180,8 @@ def gather_block(
         edge_voxels=np.empty(SEGMENT, dtype=np.int64),
         own=np.empty(SEGMENT, dtype=np.int32),
         others=np.empty((n_around, SEGMENT), dtype=np.int32),
-        is_new=np.empty(SEGMENT, dtype=np.int32),
-        chosen=np.empty(SEGMENT, dtype=np.int64),
+        is_new=np.empty((n_around, SEGMENT), dtype=np.int32),
+        chosen=np.empty(n_around * SEGMENT, dtype=np.int64),
     )
 
     for s in range(block.segments.shape[0]):
@@ -205,9 +206,9 @@ def gather_block(
             join_voxels(block, of_regions, room, n_voxels, region_rows)
             n_voxels = 0
         if n_contact_voxels > BUFFER or at_end:
-            for i in range(n_contact_voxels):
-                for c in range(block.n_channels):
-                    contact_room.values[i, c] = block.image[contact_room.voxels[i] * block.n_channels + c]
+            for c in range(block.n_channels):
+                for i in range(n_contact_voxels):
+                    contact_room.values[i, c] = block.image[np.uint64(contact_room.voxels[i] * block.n_channels + c)]
             join_voxels(block, of_contacts, contact_room, n_contact_voxels, contact_rows)
             if record:
                 while n_recorded + n_contact_voxels > recorded.shape[0]:
@@ -237,10 +238,12 @@ def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
         other_row, opposite_row = block.regions[around : around + row.size], block.regions[across : across + row.size]
         for j in range(row.size):
             differs[j] |= (row[j] ^ other_row[j]) | (row[j] ^ opposite_row[j])
-    n = 0
+    for j in range(row.size):
+        differs[j] = (row[j] >= 0) & (differs[j] != 0)
+    n = np.uint64(0)  # unsigned here and below: what may be below 0 takes two more steps for each place in an array
     for j in range(row.size):
         walk.edge_voxels[n] = j
-        n += (row[j] >= 0) & (differs[j] != 0)
+        n += np.uint64(differs[j])
     for i in range(n):
         walk.own[i] = row[np.uint64(walk.edge_voxels[i])]
     for k in range(block.offsets.size):
@@ -248,7 +251,7 @@ def _find_edge_voxels(block: Block, row: Ints, first: int, walk: Walk) -> int:
         others = walk.others[k]
         for i in range(n):
             others[i] = block.regions[np.uint64(around + walk.edge_voxels[i])]
-    return n
+    return np.int64(n)  # type: ignore[return-value]  # Numba's int() would keep it unsigned
 
 
 @pasted
@@ -269,41 +272,46 @@ def _find_contacts(
     Contacts not met before are added to `table` and `pairs`. Returns how many contacts there are, and how many
     voxels in `room`.
     """
-    own, is_new = walk.own, walk.is_new
-    for k in range(walk.others.shape[0]):
-        others = walk.others[k]
+    own, n_around = walk.own, walk.others.shape[0]
+    for k in range(n_around):
+        others, is_new = walk.others[k], walk.is_new[k]
         for i in range(n_edge_voxels):
             is_new[i] = (others[i] != own[i]) & (others[i] != NO_REGION)
         for before in range(k):
             others_before = walk.others[before]
             for i in range(n_edge_voxels):
                 is_new[i] &= others[i] != others_before[i]
-        n_chosen = 0
+    # One list for all directions: where a short loop ends is mostly guessed wrong, which takes as long as ten voxels.
+    n_chosen: Any = np.uint64(0)
+    for k in range(n_around):
+        is_new = walk.is_new[k]
         for i in range(n_edge_voxels):
-            walk.chosen[n_chosen] = i
-            n_chosen += is_new[i]
-        n_before = n
-        for c in range(n_chosen):
-            place = np.uint64(walk.chosen[c])
-            region, other = own[place], others[place]
-            if other == OUTSIDE:
-                border_sizes[region] += 1
-                continue
-            # To look up each voxel's contact costs less than to guess whether it is that of the voxel before.
-            low, high = min(region, other), max(region, other)
-            key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
-            slot = slot_of(table, key)
-            if is_free(table, slot):
-                table[slot, 0] = key
-                table[slot, 1] = np.uint64(n_contacts)
-                pairs[n_contacts, 0] = low
-                pairs[n_contacts, 1] = high
-                n_contacts += 1
-            room.voxels[n] = voxel + walk.edge_voxels[place]
-            room.owners[n] = value_at(table, slot)
-            n += 1
-        add_contact_faces(block, walk, others, n_chosen, room, n_before)
-    return n_contacts, n
+            walk.chosen[n_chosen] = k * SEGMENT + i
+            n_chosen += np.uint64(is_new[i])
+    others = walk.others.reshape(walk.others.size)
+    n_after = np.uint64(n)
+    for c in range(n_chosen):
+        at = np.uint64(walk.chosen[np.uint64(c)])
+        place = at % np.uint64(SEGMENT)
+        region, other = own[place], others[at]
+        if other == OUTSIDE:
+            border_sizes[np.uint64(region)] += 1
+            continue
+        # To look up each voxel's contact costs less than to guess whether it is that of the voxel before.
+        low, high = min(region, other), max(region, other)
+        key = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+        slot = slot_of(table, key)
+        if is_free(table, slot):
+            table[slot, 0] = key
+            table[slot, 1] = np.uint64(n_contacts)
+            pairs[n_contacts, 0] = low
+            pairs[n_contacts, 1] = high
+            n_contacts += 1
+        room.voxels[n_after] = voxel + walk.edge_voxels[place]
+        room.owners[n_after] = value_at(table, slot)
+        n_after += np.uint64(1)
+    add_contact_faces(block, walk, others, n_chosen, room, n)
+    return n_contacts, np.int64(n_after)  # type: ignore[return-value]  # as above
 
 
 @kernel
@@ -330,8 +338,9 @@ def add_row(block: Block, row: Ints, voxel: int, room: Buffer, n: int) -> int:
         owners, voxels = room.owners[n : n + row.size], room.voxels[n : n + row.size]
         for j in range(row.size):
             owners[j] = row[j]
-        for j in range(row.size):
-            voxels[j] = voxel + j
+        if block.shape.size > 0 or block.face_axes.size > 0:  # for coordinates and faces only
+            for j in range(row.size):
+                voxels[j] = voxel + j
         own_values = values[n * n_channels : (n + row.size) * n_channels]
         image = block.image[voxel * n_channels : (voxel + row.size) * n_channels]
         for i in range(image.size):

@@ -13,16 +13,16 @@ from gala._types import Ints
 
 @pasted
 def add_contact_faces(block: Any, walk: Any, others: Ints, n_chosen: int, room: Any, n: int) -> None:
-    """Count the faces that the chosen voxels, from `n` on in `room`, share with the regions in `others`."""
+    """Count the faces that the chosen voxels, from `n` on in `room`, share with the other region of their contact."""
     if block.face_axes.size == 0:
         return
     for c in range(n_chosen):
-        place = walk.chosen[c]
-        if others[place] >= 0:  # what is outside has no contact
+        at = walk.chosen[c]
+        if others[at] >= 0:  # what is outside has no contact
             room.faces[n] = 0.0
             for k in range(block.face_axes.size):
                 if block.face_axes[k] >= 0:
-                    room.faces[n, block.face_axes[k]] += walk.others[k, place] == others[place]
+                    room.faces[n, block.face_axes[k]] += walk.others[k, at % walk.own.size] == others[at]
             n += 1
 
 

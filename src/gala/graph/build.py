@@ -213,8 +213,10 @@ def number_slab(labels: Labels, mask: Array | None, background: int | None, out:
     keep = np.empty((0, 0), dtype=np.bool_) if mask is None else np.ascontiguousarray(mask).reshape(rows.shape)
     fits = background is not None and background <= np.iinfo(width).max
     given = read_only(rows), keep, np.array([background] if fits else [], dtype=width), out, starts
-    highest = int(rows.max())
-    # A table of all labels up to the highest one, if it takes no more than the slab.
+    # A table of all labels up to the highest one, if it takes no more than the slab. In a block of a large volume it
+    # mostly takes more, which the first row can tell.
+    highest = int(rows[0].max())
+    highest = highest if highest >= rows.size else int(rows.max())
     return number_low_labels(*given, highest + 1) if highest < rows.size else number_regions(*given)
 
 
