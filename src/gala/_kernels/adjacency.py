@@ -166,7 +166,7 @@ def gather_block(
     pairs = np.empty((contact_rows.shape[0], 2), dtype=np.int64)
     n_contacts = 0
     # Sparse: a look-up that meets another key first is guessed wrong, which takes as long as three that do not.
-    table = new_table(4 * contact_rows.shape[0])
+    table = new_table(2 * contact_rows.shape[0])
 
     n_around = block.offsets.size
     room = new_buffer(BUFFER + SEGMENT, block)
