@@ -45,20 +45,25 @@ class Affinities:
         ahead = np.ones(self.shape, dtype=np.float32)
         here = (slice(None),) * axis + (slice(None, -1),)
         there = (slice(None),) * axis + (slice(1, None),)
-        channel = self.nearest(axis)
+        channel = nearest(self.offsets, axis)
         ahead[here] = self.boundary(channel)[here if self.offsets[channel, axis] > 0 else there]
         return ahead
 
-    def nearest(self, axis: int) -> int:
-        """Return the channel about a voxel and the next one along an axis."""
-        step = np.eye(len(self.shape), dtype=np.int64)[axis]
-        found = np.flatnonzero((np.abs(self.offsets) == step).all(axis=1))
-        if found.size == 0:
-            raise SettingError(
-                f"offsets must have a step of one voxel along each axis; got none along axis {axis} in "
-                f"{self.offsets.tolist()}."
-            )
-        return int(found[0])
+
+def nearest(offsets: Ints, axis: int) -> int:
+    """Return which of some offsets, shape (K, ndim), leads to the next voxel along an axis, or to the one before.
+
+    Raises
+    ------
+    SettingError
+        If none does.
+    """
+    found = np.flatnonzero((np.abs(offsets) == np.eye(offsets.shape[1], dtype=np.int64)[axis]).all(axis=1))
+    if found.size == 0:
+        raise SettingError(
+            f"offsets must have a step of one voxel along each axis; got none along axis {axis} in {offsets.tolist()}."
+        )
+    return int(found[0])
 
 
 def scaled(values: Array) -> Array:

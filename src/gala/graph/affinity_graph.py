@@ -1,28 +1,30 @@
 """From superpixels and affinities to a region graph, and to edges between regions that need not touch.
 
 Each pair of voxels is counted once, in the slab of the voxel that its channel is written at. Slabs are joined by the
-one law, as in `gala.graph.build`: any number of threads gives the same bytes.
+one law, as in `gala.graph.build`: any number of threads gives the same bytes. A volume is one block of itself; blocks
+of larger ones are walked by the same slabs, see `gala.graph.affinity_blocks`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from gala._kernels.adjacency import SEGMENT, Block, Gathering
+from gala._kernels.adjacency import Block, Gathering
 from gala._kernels.affinity import Pairs, gather_each, gather_pairs, gather_voxels, keep_lowest, mean_of_pairs
 from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import FeatureError, SettingError, ShapeError
-from gala.graph.affinities import Affinities, as_affinities, scaled, warn_if_inverted
-from gala.graph.build import TILE_ROWS, Leaves, gathering, leaves_of, numbered, read_only, slab_graph
+from gala.graph.affinities import Affinities, as_affinities, nearest, scaled, warn_if_inverted
+from gala.graph.build import Leaves, gathering, leaves_of, numbered, read_only, slab_graph
 from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, compact
+from gala.graph.grid import Box, reaching, within
 from gala.graph.regions import RegionGraph, joined, pack
+from gala.graph.runs import border_sizes_of, runs_of, segments_of
 from gala.graph.volume import Volume, check_volume, slabs_of
 
 _ROWS_AT_ONCE = 4096  # before they are made compact
@@ -51,19 +53,29 @@ class AffinityGraph(NamedTuple):
     lifted: LiftedEdges
 
 
-class _Slab(NamedTuple):
+class Counted(NamedTuple):
+    """What the pairs that start in a part of a volume give; parts are joined by `joined_parts`."""
+
     graph: RegionGraph
-    lifted: RegionGraph
+    lifted: RegionGraph  # of the same regions
     between: float  # sum of the boundaries of pairs of one step between regions
     inside: float  # and within them
     n_inside: int
 
 
-class _Work(NamedTuple):
-    """What all slabs share."""
+class Part(NamedTuple):
+    """A block of a volume, or all of it, with its voxels."""
 
-    volume: Volume
-    affinities: Affinities
+    shape: tuple[int, ...]  # of the volume
+    box: Box  # the block in it
+    seen: Box  # the block and all that its pairs lead to
+    volume: Volume  # labels and mask of what is seen
+    affinities: Affinities  # of the block
+
+
+class Kept(NamedTuple):
+    """What is kept of regions and of pairs."""
+
     region_spec: CacheSpec
     contact_spec: CacheSpec
     of_regions: Gathering
@@ -164,53 +176,88 @@ def build_affinity_graph(
     (0, 2)
     """
     known = as_affinities(affinities, offsets, polarity)
-    volume = _checked_volume(labels, known, spacing, mask, background)
+    volume = check_volume(labels, mask=mask, background=background, spacing=spacing)
+    shape = volume.labels.shape
+    check_affinities(known.shape, known.offsets, shape)
+    whole = tuple(slice(0, n) for n in shape)
+    part = Part(shape, whole, whole, volume, known)
+    counted = count_pairs(part, kept_of(features, volume.kind, summary), n_threads=n_threads)
+    return finished(counted, features, summary, polarity)
+
+
+def check_affinities(found: tuple[int, ...], offsets: Ints, shape: tuple[int, ...]) -> None:
+    """Raise an error unless affinities have the shape of labels, and a step of one voxel along each axis."""
+    if found != shape:
+        raise ShapeError(f"affinities must have the shape of labels, {shape}, behind their channels; got {found}.")
+    for axis, length in enumerate(shape):
+        if length > 1:
+            nearest(offsets, axis)
+
+
+def kept_of(features: Leaves | Sequence[Leaves], kind: ImageKind, summary: str) -> Kept:
+    """Return what is to be kept while pairs are counted: of the strongest, no more than how strong it is.
+
+    Raises
+    ------
+    FeatureError
+        If a manager is not declared, or reads positions.
+    SettingError
+        If there is no such summary.
+    """
     if summary not in ("all", "strongest"):
         raise SettingError(f"summary must be 'all' or 'strongest'; got {summary!r}.")
-    leaves = leaves_of(features)
-    region_spec, of_regions = gathering(leaves, volume.kind, of_regions=True)
-    contact_spec, of_contacts = gathering(leaves, volume.kind, of_regions=False)
+    leaves, of_pairs = leaves_of(features), kind_of_pairs(kind)
     for leaf in leaves:
-        layout = leaf.layout(volume.kind)
+        layout = leaf.layout(of_pairs)
         if layout.needs_coords or layout.needs_faces:
             raise FeatureError(
                 f"features must read values only, which is all that pairs of voxels have; {leaf!r} reads positions or "
                 "faces. Leave it out, or build the graph from a boundary map."
             )
-    work = _Work(volume, known, region_spec, contact_spec, of_regions, of_contacts, [])
+    region_spec, of_regions = gathering(leaves, of_pairs, of_regions=True)
     if summary == "strongest":
-        work = work._replace(contact_spec=_LOWEST, of_contacts=_keeping_lowest())
-    slabs = map_over_threads(lambda planes: _slab(work, planes), slabs_of(volume.labels.shape), n_threads=n_threads)
-    work.rooms.clear()
-    graph, lifted = joined([slab.graph for slab in slabs]), joined([slab.lifted for slab in slabs])
-    n_between, n_inside = float(graph.contact_cache[:, 0].sum()), sum(slab.n_inside for slab in slabs)
-    if n_between and n_inside:
-        inside, between = sum(slab.inside for slab in slabs), sum(slab.between for slab in slabs)
-        warn_if_inverted(inside / n_inside, between / n_between, polarity)
+        return Kept(region_spec, _LOWEST, of_regions, _keeping_lowest(), [])
+    contact_spec, of_contacts = gathering(leaves, of_pairs, of_regions=False)
+    return Kept(region_spec, contact_spec, of_regions, of_contacts, [])
+
+
+def kind_of_pairs(kind: ImageKind) -> ImageKind:
+    """Return the kind of an image of one number for each pair, in the space of another image."""
+    return ImageKind(Channels.all_plain(1), kind.ndim, kind.spacing)
+
+
+def count_pairs(part: Part, kept: Kept, *, n_threads: int | None = None) -> Counted:
+    """Return what the pairs that start in a block give."""
+    kind = kind_of_pairs(part.volume.kind)
+    part = part._replace(volume=part.volume._replace(kind=kind))
+    slabs = slabs_of(part.affinities.shape)
+    parts = map_over_threads(lambda planes: _slab(part, kept, planes), slabs, n_threads=n_threads)
+    kept.rooms.clear()
+    return joined_parts(parts)
+
+
+def joined_parts(parts: Sequence[Counted]) -> Counted:
+    """Return what several parts of a volume give together."""
+    return Counted(
+        joined([part.graph for part in parts]),
+        joined([part.lifted for part in parts]),
+        sum(part.between for part in parts),
+        sum(part.inside for part in parts),
+        sum(part.n_inside for part in parts),
+    )
+
+
+def finished(counted: Counted, features: Leaves | Sequence[Leaves], summary: str, polarity: str) -> AffinityGraph:
+    """Return the graph of a whole volume; warn if its affinities look inverted."""
+    graph, lifted = counted.graph, counted.lifted
+    n_between = float(graph.contact_cache[:, 0].sum())
+    if n_between and counted.n_inside:
+        warn_if_inverted(counted.inside / counted.n_inside, counted.between / n_between, polarity)
     if summary == "strongest":
+        contact_spec, of_contacts = gathering(leaves_of(features), graph.kind, of_regions=False)
         graph, lifted = (_of_lowest(one, contact_spec, of_contacts) for one in (graph, lifted))
     touches = np.isin(pack(lifted.edges), pack(graph.edges), assume_unique=True)
     return AffinityGraph(graph, LiftedEdges(lifted.edges, lifted.contact_spec, lifted.contact_cache, touches))
-
-
-def _checked_volume(
-    labels: ArrayLike,
-    affinities: Affinities,
-    spacing: Sequence[float] | None,
-    mask: ArrayLike | None,
-    background: int | None,
-) -> Volume:
-    volume = check_volume(labels, mask=mask, background=background, spacing=spacing)
-    shape = volume.labels.shape
-    if affinities.shape != shape:
-        raise ShapeError(
-            f"affinities must have the shape of labels, {shape}, behind their channels; got {affinities.shape}."
-        )
-    for axis, length in enumerate(shape):
-        if length > 1:
-            affinities.nearest(axis)
-    one = ImageKind(Channels.all_plain(1), volume.kind.ndim, volume.kind.spacing)
-    return volume._replace(kind=one)
 
 
 def _keeping_lowest() -> Gathering:
@@ -228,93 +275,66 @@ def _keeping_lowest() -> Gathering:
 
 def _of_lowest(graph: RegionGraph, spec: CacheSpec, of_contacts: Gathering) -> RegionGraph:
     """Return a graph whose contacts summarise one number each: the lowest boundary in them."""
-    block = _block(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), 0, 0, graph.kind.ndim)
+    nothing = np.empty((0, 3), dtype=np.int64)
+    block = _block(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), nothing, graph.kind.ndim)
     lowest = np.ascontiguousarray(graph.contact_cache[:, 1])
     starts = range(0, max(len(lowest), 1), _ROWS_AT_ONCE)
     parts = [compact(spec, gather_each(block, lowest[i : i + _ROWS_AT_ONCE], of_contacts)) for i in starts]
     return replace(graph, contact_spec=spec, contact_cache=np.concatenate(parts))
 
 
-def _slab(work: _Work, planes: range) -> _Slab:
-    """Return the graph of the pairs that start in a slab, and the lifted one; they have the same regions."""
-    volume, known = work.volume, work.affinities
-    reach = int(np.abs(known.offsets[:, 0]).max())
-    seen = range(max(planes.start - reach, 0), min(planes.stop + reach, len(volume.labels)))
-    found, numbers = _numbered(volume, seen)
+def _slab(part: Part, kept: Kept, planes: range) -> Counted:
+    """Return what the pairs give that start in some planes of a block."""
+    known, first = part.affinities, part.box[0].start
+    own = (slice(first + planes.start, first + planes.stop), *part.box[1:])
+    seen = reaching(own, known.offsets.tolist(), part.shape)
+    found, numbers = _numbered(part, seen)
+    inner = within(own, seen)
     values, first_plane = _values(known, planes)
-    own = numbers[planes.start - seen.start : planes.stop - seen.start]
-    voxels = own.size
-    runs = _runs(known.offsets, planes, seen, volume.labels.shape, first_plane)
+    held = (slice(first + first_plane, part.box[0].stop), *part.box[1:])
+    runs = runs_of(known.offsets, own, seen, held, part.shape)
     is_local = known.is_local[runs[:, 0]]
     local = Pairs(values, known.polarity == "attractive", runs[is_local])
-    is_read = len(work.of_regions.steps) > 0  # else, an image would take a fifth of the time for the mean
+    voxels = numbers[inner].size
+    is_read = len(kept.of_regions.steps) > 0  # else, an image would take a fifth of the time for the mean
     image = np.empty(voxels if is_read else 0, dtype=np.float32)
     if is_read:
         mean_of_pairs(local, (planes.start - first_plane) * (voxels // len(planes)), image)
-    start = (planes.start - seen.start) * (voxels // len(planes))
-    block = _block(numbers.reshape(-1), image, voxels, start, numbers.ndim)
-    rows = gather_voxels(block._replace(n_channels=int(is_read)), work.of_regions, len(found))
-    borders = _border_sizes(own, planes.start == 0, planes.stop == len(volume.labels), len(found))
-    room = work.room(len(found))
-    pairs, contact_rows, between, inside, n_inside = gather_pairs(block, local, work.of_contacts, room)
+    block = _block(numbers.reshape(-1), image, segments_of(inner, numbers.shape), numbers.ndim)
+    rows = gather_voxels(block._replace(n_channels=int(is_read)), kept.of_regions, len(found))
+    borders = border_sizes_of(numbers[inner], own, part.shape, len(found))
+    room = kept.room(len(found))
+    pairs, contact_rows, between, inside, n_inside = gather_pairs(block, local, kept.of_contacts, room)
     parts = pairs, rows, contact_rows, borders, pairs
-    graph = slab_graph(found, parts, work.region_spec, work.contact_spec, volume)
+    graph = slab_graph(found, parts, kept.region_spec, kept.contact_spec, part.volume)
     far = Pairs(values, local.attractive, runs[~is_local])
-    pairs, contact_rows, *_ = gather_pairs(block, far, work.of_contacts, room)
+    pairs, contact_rows, *_ = gather_pairs(block, far, kept.of_contacts, room)
     parts = pairs, np.empty((len(found), 0)), contact_rows, borders, pairs
-    lifted = slab_graph(found, parts, CacheSpec.sums(), work.contact_spec, volume)
-    work.rooms.append(room)
-    return _Slab(graph, lifted, between, inside, n_inside)
+    lifted = slab_graph(found, parts, CacheSpec.sums(), kept.contact_spec, part.volume)
+    kept.rooms.append(room)
+    return Counted(graph, lifted, between, inside, n_inside)
 
 
-def _numbered(volume: Volume, seen: range) -> tuple[Labels, Array]:
-    """Return the labels of the regions in some planes, and the number of each voxel's, int32."""
-    part = slice(seen.start, seen.stop)
-    return numbered(volume.labels[part], None if volume.mask is None else volume.mask[part], volume.background)
+def _numbered(part: Part, seen: Box) -> tuple[Labels, Array]:
+    """Return the labels of the regions in a box, and the number of each voxel's, int32."""
+    volume, where = part.volume, within(seen, part.seen)
+    return numbered(volume.labels[where], None if volume.mask is None else volume.mask[where], volume.background)
 
 
 def _values(affinities: Affinities, planes: range) -> tuple[Array, int]:
-    """Return the channels as floats, each in one piece, and the plane that they begin with."""
+    """Return the channels as floats, each in one piece, and the plane of the block that they begin with."""
     values, first = affinities.values, 0
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         values, first = scaled(values[:, planes.start : planes.stop]), planes.start
     return read_only(np.ascontiguousarray(values).reshape(len(values), -1)), first
 
 
-def _runs(offsets: Ints, planes: range, seen: range, shape: tuple[int, ...], first_plane: int) -> Ints:
-    """Return the runs of the pairs that start in some planes and end in the volume, as kernels read them."""
-    strides = np.array([math.prod(shape[axis + 1 :]) for axis in range(len(shape))])
-    parts = []
-    for channel, offset in enumerate(offsets.tolist()):
-        low = [max(0, -step) for step in offset]
-        high = [n - max(0, step) for n, step in zip(shape, offset, strict=True)]
-        low[0], high[0] = max(low[0], planes.start), min(high[0], planes.stop)
-        sides = [max(0, b - a) for a, b in zip(low, high, strict=True)]
-        if not all(sides):
-            continue
-        rows = np.indices(sides[:-1]).reshape(len(shape) - 1, math.prod(sides[:-1])).T
-        voxel = rows @ strides[:-1] + np.dot(low, strides)
-        run = np.empty((len(voxel), 5), dtype=np.int64)
-        run[:, 0], run[:, 4] = channel, sides[-1]
-        run[:, 1] = voxel - first_plane * strides[0]
-        run[:, 2] = voxel - seen.start * strides[0]
-        run[:, 3] = run[:, 2] + np.dot(offset, strides)
-        parts.append(run)
-    runs = np.concatenate(parts) if parts else np.empty((0, 5), dtype=np.int64)
-    # Some rows of all planes, then the next ones: cache rows stay at hand, 4.3 s become 3.0 for 256 bins at 512³. What
-    # was read for one channel serves the next.
-    row = (runs[:, 1] + first_plane * strides[0]) // shape[-1]
-    tile = row % shape[-2] // TILE_ROWS if len(shape) > 1 else row
-    return runs[np.lexsort((runs[:, 0], runs[:, 1], tile))]
-
-
-def _block(numbers: Array, image: Array, n_voxels: int, start: int, ndim: int) -> Block:
-    """Return numbers of regions, and an image of those from `start` on, as the kernels walk them."""
-    voxel = np.arange(0, n_voxels, SEGMENT)
+def _block(numbers: Array, image: Array, segments: Ints, ndim: int) -> Block:
+    """Return numbers of regions, and an image of those in some segments, as the kernels walk them."""
     nothing = np.empty(0, dtype=np.int64)
     return Block(
         regions=numbers,
-        segments=np.stack([voxel + start, voxel, np.minimum(SEGMENT, n_voxels - voxel)], axis=1),
+        segments=segments,
         offsets=nothing,
         face_axes=nothing,
         image=read_only(image),
@@ -322,18 +342,3 @@ def _block(numbers: Array, image: Array, n_voxels: int, start: int, ndim: int) -
         shape=nothing,
         origin=np.zeros(ndim, dtype=np.int64),
     )
-
-
-def _border_sizes(numbers: Array, is_first: bool, is_last: bool, n_regions: int) -> Ints:
-    """Return how many voxels of each region are at the border of the volume, which starts or ends with this slab."""
-    sizes = np.zeros(n_regions, dtype=np.int64)
-    rest = numbers
-    for axis in range(numbers.ndim):
-        rest = np.moveaxis(rest, axis, 0)
-        low, high = int(is_first or axis > 0), len(rest) - int(is_last or axis > 0)
-        inside = slice(low, max(low, high))
-        ends = np.delete(np.arange(len(rest)), np.r_[inside])
-        border = rest[ends].reshape(-1)
-        sizes += np.bincount(border[border >= 0], minlength=n_regions)
-        rest = np.moveaxis(rest[inside], 0, axis)
-    return sizes

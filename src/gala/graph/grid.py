@@ -90,8 +90,7 @@ class Grid:
 
     def inner(self, place: Place) -> Box:
         """Return where a block is in what it sees."""
-        sides = zip(self.box(place), self.seen(place), strict=True)
-        return tuple(slice(part.start - seen.start, part.stop - seen.start) for part, seen in sides)
+        return within(self.box(place), self.seen(place))
 
     def faces(self, place: Place) -> list[Face]:
         """Return the faces that a block shares with others.
@@ -167,6 +166,30 @@ class Grid:
                 break
             level, place = level - 1, below[0]
         return level, place
+
+
+def within(box: Box, outer: Box) -> Box:
+    """Return where a box is in an array of another one.
+
+    Examples
+    --------
+    >>> within((slice(2, 4), slice(0, 5)), (slice(1, 6), slice(0, 5)))
+    (slice(1, 3, None), slice(0, 5, None))
+    """
+    sides = zip(box, outer, strict=True)
+    return tuple(slice(part.start - whole.start, part.stop - whole.start) for part, whole in sides)
+
+
+def reaching(box: Box, steps: Sequence[Sequence[int]], shape: tuple[int, ...]) -> Box:
+    """Return a box and all voxels of the volume that steps lead to from there, as a box.
+
+    Examples
+    --------
+    >>> reaching((slice(2, 4), slice(0, 5)), [[-1, 0], [0, 3]], (6, 9))
+    (slice(1, 4, None), slice(0, 8, None))
+    """
+    along = zip(box, zip(*steps, strict=True), shape, strict=True)
+    return tuple(slice(max(0, part.start + min(0, *far)), min(n, part.stop + max(0, *far))) for part, far, n in along)
 
 
 def _usual(shape: Sequence[int], chunks: Sequence[int]) -> tuple[int, ...]:
