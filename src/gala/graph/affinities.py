@@ -120,6 +120,19 @@ def as_affinities(affinities: ArrayLike, offsets: Sequence[Sequence[int]], polar
         If offsets are not whole numbers, are all 0 or occur twice, or there is no such polarity.
     """
     values = np.asarray(affinities)
+    known = Affinities(values, checked_steps(offsets, values.shape, polarity), polarity)
+    _check_values(values)
+    return known
+
+
+def checked_steps(offsets: Sequence[Sequence[int]], shape: tuple[int, ...], polarity: str) -> Ints:
+    """Return offsets as an array, after checking that affinities of a shape, channels first, and a polarity fit them.
+
+    Raises
+    ------
+    ShapeError, SettingError
+        As `as_affinities` does.
+    """
     steps = np.asarray(offsets)
     if steps.ndim != 2 or steps.size == 0 or steps.dtype.kind not in "iu":
         raise SettingError(
@@ -127,22 +140,21 @@ def as_affinities(affinities: ArrayLike, offsets: Sequence[Sequence[int]], polar
             f"[(-1, 0, 0), (0, -1, 0), (0, 0, -1)]; got {offsets!r:.80}."
         )
     n_channels, ndim = steps.shape
-    if values.ndim != ndim + 1 or len(values) != n_channels:
-        hint = "Channels go on the first axis. " if values.ndim == ndim + 1 and values.shape[-1] == n_channels else ""
+    if len(shape) != ndim + 1 or shape[0] != n_channels:
+        hint = "Channels go on the first axis. " if len(shape) == ndim + 1 and shape[-1] == n_channels else ""
         raise ShapeError(
             f"affinities must have {n_channels} channels, one for each offset, and then {ndim} axes; "
-            f"got shape {values.shape}. {hint}Give one offset for each channel."
+            f"got shape {shape}. {hint}Give one offset for each channel."
         )
-    if values.size == 0:
-        raise ShapeError(f"affinities must have at least one voxel; got shape {values.shape}.")
+    if 0 in shape:
+        raise ShapeError(f"affinities must have at least one voxel; got shape {shape}.")
     if polarity not in ("attractive", "repulsive"):
         raise SettingError(
             f"polarity must be 'attractive' (1 is together) or 'repulsive' (1 is apart); got {polarity!r}."
         )
-    known = Affinities(values, steps.astype(np.int64), polarity)
-    _check_offsets(known.offsets)
-    _check_values(values)
-    return known
+    steps = steps.astype(np.int64)
+    _check_offsets(steps)
+    return steps
 
 
 def warn_if_inverted(interior: float, contact: float, polarity: str) -> None:

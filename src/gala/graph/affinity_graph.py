@@ -25,7 +25,7 @@ from gala.graph.caches import CacheSpec, Channels, ImageKind, Join, compact
 from gala.graph.grid import Box, reaching, within
 from gala.graph.regions import RegionGraph, joined, pack
 from gala.graph.runs import border_sizes_of, runs_of, segments_of
-from gala.graph.volume import Volume, check_volume, slabs_of
+from gala.graph.volume import Volume, check_spacing, check_volume, slabs_of
 
 _ROWS_AT_ONCE = 4096  # before they are made compact
 _LOWEST = CacheSpec(("count", "lowest"), (Join.COUNT, Join.MIN))
@@ -176,13 +176,26 @@ def build_affinity_graph(
     (0, 2)
     """
     known = as_affinities(affinities, offsets, polarity)
-    volume = check_volume(labels, mask=mask, background=background, spacing=spacing)
+    volume = volume_of_pairs(labels, spacing=spacing, mask=mask, background=background)
     shape = volume.labels.shape
     check_affinities(known.shape, known.offsets, shape)
     whole = tuple(slice(0, n) for n in shape)
     part = Part(shape, whole, whole, volume, known)
     counted = count_pairs(part, kept_of(features, volume.kind, summary), n_threads=n_threads)
     return finished(counted, features, summary, polarity)
+
+
+def volume_of_pairs(
+    labels: ArrayLike, *, spacing: Sequence[float] | None, mask: ArrayLike | None, background: int | None
+) -> Volume:
+    """Return labels, checked, as those of an image of one number for each pair."""
+    volume = check_volume(labels, mask=mask, background=background, spacing=spacing)
+    return volume._replace(kind=kind_of_pairs(volume.kind.ndim, volume.kind.spacing))
+
+
+def kind_of_pairs(ndim: int, spacing: Sequence[float] | None) -> ImageKind:
+    """Return the kind of an image of one number for each pair."""
+    return ImageKind(Channels.all_plain(1), ndim, check_spacing(spacing, ndim))
 
 
 def check_affinities(found: tuple[int, ...], offsets: Ints, shape: tuple[int, ...]) -> None:
@@ -206,30 +219,23 @@ def kept_of(features: Leaves | Sequence[Leaves], kind: ImageKind, summary: str) 
     """
     if summary not in ("all", "strongest"):
         raise SettingError(f"summary must be 'all' or 'strongest'; got {summary!r}.")
-    leaves, of_pairs = leaves_of(features), kind_of_pairs(kind)
+    leaves = leaves_of(features)
     for leaf in leaves:
-        layout = leaf.layout(of_pairs)
+        layout = leaf.layout(kind)
         if layout.needs_coords or layout.needs_faces:
             raise FeatureError(
                 f"features must read values only, which is all that pairs of voxels have; {leaf!r} reads positions or "
                 "faces. Leave it out, or build the graph from a boundary map."
             )
-    region_spec, of_regions = gathering(leaves, of_pairs, of_regions=True)
+    region_spec, of_regions = gathering(leaves, kind, of_regions=True)
     if summary == "strongest":
         return Kept(region_spec, _LOWEST, of_regions, _keeping_lowest(), [])
-    contact_spec, of_contacts = gathering(leaves, of_pairs, of_regions=False)
+    contact_spec, of_contacts = gathering(leaves, kind, of_regions=False)
     return Kept(region_spec, contact_spec, of_regions, of_contacts, [])
-
-
-def kind_of_pairs(kind: ImageKind) -> ImageKind:
-    """Return the kind of an image of one number for each pair, in the space of another image."""
-    return ImageKind(Channels.all_plain(1), kind.ndim, kind.spacing)
 
 
 def count_pairs(part: Part, kept: Kept, *, n_threads: int | None = None) -> Counted:
     """Return what the pairs that start in a block give."""
-    kind = kind_of_pairs(part.volume.kind)
-    part = part._replace(volume=part.volume._replace(kind=kind))
     slabs = slabs_of(part.affinities.shape)
     parts = map_over_threads(lambda planes: _slab(part, kept, planes), slabs, n_threads=n_threads)
     kept.rooms.clear()

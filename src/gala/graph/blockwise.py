@@ -90,16 +90,16 @@ def build_graph_blockwise(
     arrays = {"labels": labels, "image": image, "mask": mask} | {f"extra {k}": v for k, v in (extra or {}).items()}
     lazy = {name: lazy_array(array) for name, array in arrays.items() if array is not None}
     shape = tuple(lazy["labels"].shape)
-    _check_shapes(lazy, shape)
+    check_shapes(lazy, shape)
     grid = Grid.of(shape, block_shape, chunks_of(lazy["labels"]))
-    warn_of_chunks(lazy, grid)
+    warn_of_chunks({name: chunks_of(array) for name, array in lazy.items()}, grid)
     settings = {"connectivity": connectivity, "spacing": spacing, "background": background, "channels": channels}
     whole = {name: array if is_dask(array) else delayed(array) for name, array in lazy.items()}
     graph_of_block = delayed(_graph_of_block, pure=False)
     graphs = {}
     for place in grid.places():
         boxes = {n: grid.seen(place) if n in ("labels", "mask") else grid.box(place) for n in lazy}
-        parts = {name: _part(whole[name], boxes[name], delayed) for name in lazy}
+        parts = {name: read_part(whole[name], boxes[name], delayed) for name in lazy}
         graphs[0, place] = graph_of_block(parts, grid, place, features, settings)
     join = delayed(lambda parts: joined(parts), pure=False)
     for level in range(1, len(grid.levels())):
@@ -155,7 +155,7 @@ def relabel_blockwise(
     dask, arrays = dask_module("dask"), dask_module("dask.array")
     lazy = {name: lazy_array(a) for name, a in (("labels", labels), ("mask", mask)) if a is not None}
     shape = tuple(lazy["labels"].shape)
-    _check_shapes(lazy | ({} if out is None else {"out": out}), shape)
+    check_shapes(lazy | ({} if out is None else {"out": out}), shape)
     chunks = chunks_of(lazy["labels"] if out is None else out)
     grid = Grid.of(shape, block_shape, chunks)
     if out is not None and any(
@@ -168,7 +168,7 @@ def relabel_blockwise(
     found = np.empty(grid.n_along, dtype=object)
     for place in grid.places():
         box = grid.box(place)
-        parts = {name: _part(array, box, dask.delayed) for name, array in whole.items()}
+        parts = {name: read_part(array, box, dask.delayed) for name, array in whole.items()}
         new = dask.delayed(_map_block, pure=False)(parts, table, background)
         if out is None:
             size = tuple(part.stop - part.start for part in box)
@@ -331,13 +331,13 @@ def chunks_of(array: Any) -> tuple[int, ...] | None:
     return None if not chunks else tuple(int(np.max(side)) for side in chunks)
 
 
-def warn_of_chunks(arrays: Mapping[str, Any], grid: Grid) -> None:
-    """Warn if blocks cut through chunks of arrays, channels aside."""
+def warn_of_chunks(chunks: Mapping[str, Sequence[int] | None], grid: Grid) -> None:
+    """Warn if blocks cut through chunks of arrays, given by name and without channels; None for one without."""
     cut = []
-    for name, array in arrays.items():
-        sides = zip(chunks_of(array) or (), grid.block_shape, grid.shape, strict=False)
-        if any(block % chunk and block < n for chunk, block, n in sides):
-            cut.append(f"{(chunks_of(array) or ())[: len(grid.shape)]} of {name}")
+    for name, sides in chunks.items():
+        along = zip(sides or (), grid.block_shape, grid.shape, strict=False)
+        if any(block % chunk and block < n for chunk, block, n in along):
+            cut.append(f"{tuple(sides or ())[: len(grid.shape)]} of {name}")
     if cut:
         warnings.warn(
             f"blocks of {grid.block_shape} cut through chunks of {' and '.join(cut)}, which are then read by several "
@@ -347,7 +347,8 @@ def warn_of_chunks(arrays: Mapping[str, Any], grid: Grid) -> None:
         )
 
 
-def _check_shapes(arrays: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+def check_shapes(arrays: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Raise an error unless arrays have the shape of labels; images may have channels."""
     for name, array in arrays.items():
         found = tuple(array.shape)
         if found != shape and (name in ("mask", "out") or found[:-1] != shape):
@@ -356,7 +357,8 @@ def _check_shapes(arrays: Mapping[str, Any], shape: tuple[int, ...]) -> None:
             )
 
 
-def _part(array: Any, box: Box, delayed: Any) -> Any:
+def read_part(array: Any, box: Box, delayed: Any) -> Any:
+    """Return a box of an array of dask, or delayed, as something that a task is given."""
     return array[box] if is_dask(array) else delayed(_read)(array, box)
 
 

@@ -165,7 +165,7 @@ class Job:
                 if np.dtype(volume.dtype).kind in "ui":
                     highest_of(volume.dtype, volume.path)
         self._check_written()
-        warn_of_chunks({name: volume for name, volume in self.given.items() if name != "truth"}, self.grid)
+        warn_of_chunks({name: volume.chunks for name, volume in self.given.items() if name != "truth"}, self.grid)
         for volume in self.given.values():
             if not volume.may_lack and not self.skip:
                 check_chunks(volume, self.grid)
