@@ -13,9 +13,12 @@ from hypothesis import given, settings, strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from affinity_cases import cases, features, random_values, real_case
+from gala.engine.agglomerate import agglomerate
+from gala.engine.blocks import agglomerate_inside, assemble, frozen_regions, join_remainders
+from gala.engine.policy import boundary_max, boundary_mean, boundary_min
 from gala.errors import FeatureError, GalaWarning, ImageError, SettingError, ShapeError
 from gala.features import moments, shape as shapes
-from gala.graph.affinity_blocks import build_affinity_graph_blockwise
+from gala.graph.affinity_blocks import build_affinity_graph_blockwise, count_block
 from gala.graph.affinity_graph import build_affinity_graph
 from gala.graph.grid import Grid, reaching
 
@@ -30,6 +33,7 @@ def _one_thread():
 
 def check_rows(found, expected, spec):
     """Compare cache rows: sums of values closely, all else to the last bit."""
+    assert found.dtype == expected.dtype
     is_sum = np.array([name.startswith("p") and name != "p0" for name in spec.names], dtype=bool)
     assert_array_equal(found[:, ~is_sum], expected[:, ~is_sum])
     assert_allclose(found[:, is_sum], expected[:, is_sum], rtol=1e-12)
@@ -86,6 +90,40 @@ def _any_chunks():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="blocks of .* cut through chunks")
         yield
+
+
+@random_values
+@few
+@given(cases(), st.sampled_from([boundary_mean, boundary_min, boundary_max]), st.data())
+def test_agglomeration__of_blocks_gives_the_tree_of_the_whole(case, policy, data):
+    near, shape = case.split(), case.labels.shape
+    offsets, boundary = np.array(case.offsets)[near], case.boundary[near]
+    given = {"offsets": offsets, "polarity": "repulsive"}
+    whole = build_affinity_graph(case.labels, boundary, policy.needs, mask=case.mask, **given).graph
+    grid = Grid(shape, data.draw(block_shapes(shape)))
+    sees_more = data.draw(st.booleans())
+    graphs = []
+    for place in grid.places():
+        box = grid.box(place)
+        seen = grid.seen(place) if sees_more else reaching(box, offsets.tolist(), shape)
+        mask = None if case.mask is None else case.mask[seen]
+        values = boundary[(slice(None), *box)]
+        graphs.append(count_block(case.labels[seen], values, policy.needs, box, seen, shape, mask=mask, **given).graph)
+    merges = []
+
+    def inside(graph, own):
+        outside = [each.labels for i, each in enumerate(graphs) if i not in own]
+        made, remainder = agglomerate_inside(graph, policy, 0.6, frozen=frozen_regions(graph, outside))
+        merges.append(made)
+        return remainder, own
+
+    left = [inside(graph, [i]) for i, graph in enumerate(graphs)]
+    while len(left) > 1:
+        (one, own), (other, others), *left = left
+        left.append(inside(join_remainders([one, other]), own + others))
+    tree, expected = assemble(whole.labels, merges), agglomerate(whole, policy, 0.6)
+    assert_array_equal(tree.children, expected.children)
+    assert_array_equal(tree.priority, expected.priority)
 
 
 @few

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -185,20 +186,19 @@ def test_changed_input__is_noticed(volume):
 
 
 SCRIPT = """
-import sys
+import json, sys
 from gala.pipeline.blockwise import segment_blockwise
 if __name__ == "__main__":
-    folder, out, workers = sys.argv[1:]
-    segment_blockwise(
-        f"{folder}/map.zarr", out, superpixels=f"{folder}/sp.zarr", chunks=(8, 16, 20), workers=int(workers)
-    )
+    image, out, options = sys.argv[1:]
+    segment_blockwise(image, out, chunks=(8, 16, 20), **json.loads(options))
 """
 
 
-def started(folder, out, workers):
+def started(folder, out, workers, image="map.zarr", **options):
     script = folder / "run.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(folder), str(out), str(workers)]
+    given = {"superpixels": str(folder / "sp.zarr"), "workers": workers} | options
+    command = [sys.executable, str(script), str(folder / image), str(out), json.dumps(given)]
     return subprocess.Popen(
         command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -235,6 +235,22 @@ def test_killed_process__goes_on_and_writes_the_same_bytes(volume, seed):
     wait_for(lambda: n_done(folder / "b") >= n, process)
     kill_all(process)
     ended(started(folder, folder / "b/seg.zarr", 0))
+    assert outputs_in(folder / "a") == outputs_in(folder / "b")
+
+
+@pytest.mark.filterwarnings("ignore:blocks of .* cut through")
+def test_killed_process__goes_on_with_affinities(volume):
+    folder, arrays = volume
+    affinities = np.stack([255 - np.maximum(arrays["map"], np.roll(arrays["map"], 1, axis)) for axis in range(3)])
+    imio.write(folder / "aff.zarr", np.maximum(affinities, 1), axes="czyx", chunks=(1, *CHUNKS))
+    given = {"offsets": [[-1, 0, 0], [0, -1, 0], [0, 0, -1]], "superpixels": None}
+    segment_blockwise(folder / "aff.zarr", folder / "a/seg.zarr", chunks=(8, 16, 20), workers=0, **given)
+    (folder / "b").mkdir()
+    process = started(folder, folder / "b/seg.zarr", 0, "aff.zarr", **given)
+    n = random.Random(1).randrange(1, n_done(folder / "a"))
+    wait_for(lambda: n_done(folder / "b") >= n, process)
+    kill_all(process)
+    ended(started(folder, folder / "b/seg.zarr", 0, "aff.zarr", **given))
     assert outputs_in(folder / "a") == outputs_in(folder / "b")
 
 

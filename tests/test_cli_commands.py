@@ -192,6 +192,30 @@ def test_segment__of_affinities_is_what_the_library_gives(volumes, name):
 
 
 @pytest.mark.usefixtures("inside")
+def test_segment__of_affinities_in_blocks_is_what_it_is_in_memory(volumes):
+    values = np.round(255 * affinities_of(volumes["test"].p1)).astype("u1")
+    imio.write("aff.ome.zarr", values, axes="czyx", chunks=(1, 5, 20, 20))
+    given = ("--affinities", "aff.ome.zarr", "--offsets", "-1,0,0 0,-1,0 0,0,-1 0,0,-3", "--superpixels", "sp.zarr")
+    blocks = ("--chunks", "5,20,20", "--workers", 0, "--json", "-")
+    for more in (
+        ("-t", 0.3, "-t", 0.6),
+        ("-t", 0.7, "-t", 0.5, "--convention", "affinity", "--policy", "quantile:0.25"),
+        ("-t", 0.4, "-t", 0.5, "--policy", "max"),
+    ):
+        good("segment", *given, "seg.h5", *more)
+        found = json.loads(good("segment", *given, "blocks.zarr", *more, *blocks).stdout)
+        assert [cut["threshold"] for cut in found["cuts"]] == list(more[1:4:2])
+        for threshold in more[1:4:2]:
+            np.testing.assert_array_equal(imio.read(f"blocks-{threshold}.zarr"), imio.read(f"seg-{threshold}.h5"))
+    refused = run("segment", *given, "no.zarr", "--policy", "gasp-mean", *blocks)
+    assert refused.exit_code == 1
+    assert "in memory only" in refused.stderr
+    planned = json.loads(good("segment", *given, "no.zarr", *blocks, "--dry-run").stdout)
+    assert planned["tasks"]["region graph"] == 8
+    assert not list(Path().glob("no*"))
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize("method", ["gasp-mean", "gasp-abs-max-cannot-link", "multicut", "mutex"])
 def test_segment__partitions_are_those_of_the_library(volumes, method):
     values = affinities_of(volumes["test"].p1)

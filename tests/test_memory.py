@@ -131,6 +131,17 @@ def test_memory__grows_with_whatever_there_is_more_of(stage):
     assert least <= projected_memory(stage, (64,) * 3, **given | {"voxels_per_region": 50})
 
 
+def test_memory_of_affinities__grows_with_channels_and_keeps_rows_of_one():
+    of_map, of_three, of_six = (
+        {each.stage: each for each in projected_run((128,) * 3, (64,) * 3, features=FEATURES, affinities=n)}
+        for n in (0, 3, 6)
+    )
+    for stage in ("superpixels", "graph"):
+        assert of_three[stage].memory < of_six[stage].memory
+    assert of_map["agglomeration"] == of_three["agglomeration"] == of_six["agglomeration"]
+    assert of_map["graph"].stored == of_six["graph"].stored
+
+
 def test_runs__have_a_task_for_each_block_and_each_join():
     stages = {stage.stage: stage for stage in projected_run((100, 50), (30, 50), halo=4)}
     assert {name: stage.n_tasks for name, stage in stages.items()} == dict(zip(STAGES, [4, 4, 7, 4], strict=True))

@@ -260,8 +260,7 @@ def finished(counted: Counted, features: Leaves | Sequence[Leaves], summary: str
     if n_between and counted.n_inside:
         warn_if_inverted(counted.inside / counted.n_inside, counted.between / n_between, polarity)
     if summary == "strongest":
-        contact_spec, of_contacts = gathering(leaves_of(features), graph.kind, of_regions=False)
-        graph, lifted = (_of_lowest(one, contact_spec, of_contacts) for one in (graph, lifted))
+        graph, lifted = (rows_of_strongest(one, features) for one in (graph, lifted))
     touches = np.isin(pack(lifted.edges), pack(graph.edges), assume_unique=True)
     return AffinityGraph(graph, LiftedEdges(lifted.edges, lifted.contact_spec, lifted.contact_cache, touches))
 
@@ -279,8 +278,9 @@ def _keeping_lowest() -> Gathering:
     )
 
 
-def _of_lowest(graph: RegionGraph, spec: CacheSpec, of_contacts: Gathering) -> RegionGraph:
-    """Return a graph whose contacts summarise one number each: the lowest boundary in them."""
+def rows_of_strongest(graph: RegionGraph, features: Leaves | Sequence[Leaves]) -> RegionGraph:
+    """Return a graph whose contacts summarise one number each, the lowest boundary, which is all that was kept."""
+    spec, of_contacts = gathering(leaves_of(features), graph.kind, of_regions=False)
     nothing = np.empty((0, 3), dtype=np.int64)
     block = _block(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), nothing, graph.kind.ndim)
     lowest = np.ascontiguousarray(graph.contact_cache[:, 1])

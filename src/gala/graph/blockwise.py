@@ -17,7 +17,7 @@ from gala._kernels.adjacency import gather_block
 from gala._types import Array, ArrayLike, Ints, Labels
 from gala.errors import FeatureError, GalaWarning, SettingError, ShapeError
 from gala.graph.build import Leaves, gathering, leaves_of, padded_block, slab_graph
-from gala.graph.caches import CacheSpec, Channels, lay_out
+from gala.graph.caches import CacheSpec, Channels, compact, lay_out
 from gala.graph.grid import Box, Grid
 from gala.graph.labels import as_labels
 from gala.graph.regions import RegionGraph, joined
@@ -246,8 +246,12 @@ def block_graph(
     return joined([slab_graph(found, parts, region_spec, contact_spec, volume)])
 
 
-def with_columns(graphs: Sequence[RegionGraph], features: Leaves | Sequence[Leaves]) -> RegionGraph:
+def with_columns(
+    graphs: Sequence[RegionGraph], features: Leaves | Sequence[Leaves], contact_spec: CacheSpec | None = None
+) -> RegionGraph:
     """Return the graph that keeps what `features` need, from graphs of one block that keep it among them.
+
+    Contacts have the columns of `contact_spec`, if it is given.
 
     Raises
     ------
@@ -268,13 +272,14 @@ def with_columns(graphs: Sequence[RegionGraph], features: Leaves | Sequence[Leav
         raise FeatureError("columns can be put together of graphs of one block; these have other regions or contacts.")
     leaves = leaves_of(features)
     specs = [lay_out(leaves, first.kind, of_regions=of_regions)[0] for of_regions in (True, False)]
+    specs[1] = specs[1] if contact_spec is None else contact_spec
     return RegionGraph(
         labels=first.labels,
         edges=first.edges,
         region_spec=specs[0],
         region_cache=_columns(specs[0], [(g.region_spec, g.region_cache) for g in graphs]),
         contact_spec=specs[1],
-        contact_cache=_columns(specs[1], [(g.contact_spec, g.contact_cache) for g in graphs]),
+        contact_cache=compact(specs[1], _columns(specs[1], [(g.contact_spec, g.contact_cache) for g in graphs])),
         border_sizes=first.border_sizes,
         kind=first.kind,
     )
@@ -284,7 +289,7 @@ def _columns(wanted: CacheSpec, kept: Sequence[tuple[CacheSpec, Array]]) -> Arra
     where = {name: (rows, i) for spec, rows in reversed(kept) for i, name in enumerate(spec.names)}
     if missing := [name for name in wanted.names if name not in where]:
         raise FeatureError(f"no graph of this block keeps {', '.join(missing)}.")
-    out = np.empty((len(kept[0][1]), len(wanted)))
+    out = np.empty((len(kept[0][1]), len(wanted)), dtype=np.result_type(*(rows.dtype for _, rows in kept)))
     for column, name in enumerate(wanted.names):
         rows, i = where[name]
         out[:, column] = rows[:, i]

@@ -149,7 +149,8 @@ def superpixels(
     settings = _checked_settings(method, {name: value for name, value in given.items() if value is not None})
     if method == "affinities":
         known = as_affinities(boundary, settings["offsets"], settings.get("polarity", "attractive"))
-        image = _mean_boundary(known, int(planes == "apart"))
+        image = mean_boundary(known, int(planes == "apart"))
+        warn_if_inverted(float(image.mean()), 0.5, known.polarity)
     else:
         image = as_map(boundary)
     inside = None if mask is None else fitting(mask, image, "mask", to="the volume").astype(bool, copy=False)
@@ -232,8 +233,14 @@ def check_map(image: Array, inside: Bools | None) -> None:
         )
 
 
-def _mean_boundary(affinities: Affinities, first_axis: int) -> Array:
-    """Return the mean, for each voxel, over its neighbours along all axes from one on."""
+def mean_boundary(affinities: Affinities, first_axis: int = 0) -> Array:
+    """Return the mean boundary, for each voxel, over its neighbours along all axes from one on: float32.
+
+    Examples
+    --------
+    >>> mean_boundary(as_affinities([[0, 0.5, 1]], [[-1]]))
+    array([0.5 , 0.25, 0.  ], dtype=float32)
+    """
     total = np.zeros(affinities.shape, dtype=np.float32)
     count = np.zeros(affinities.shape, dtype=np.float32)
     for axis in range(first_axis, total.ndim):
@@ -244,7 +251,6 @@ def _mean_boundary(affinities: Affinities, first_axis: int) -> Array:
             total[end] += ahead[here]
             count[end] += 1
     mean: Array = total / np.maximum(count, 1)
-    warn_if_inverted(float(mean.mean()), 0.5, affinities.polarity)
     return mean
 
 

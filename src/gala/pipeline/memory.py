@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from gala.errors import SettingError, ShapeError
 from gala.graph.build import Leaves, leaves_of
 from gala.graph.caches import Channels, ImageKind, lay_out
+from gala.graph.volume import SLAB_VOXELS
 
 STAGES = ("superpixels", "graph", "agglomeration", "segmentation")
 LIBRARIES = 330_000_000  # bytes of a process that has loaded gala, zarr, dask and compiled loops (2026-11)
@@ -40,6 +41,7 @@ def projected_memory(
     label_dtype: DTypeLike = np.uint64,
     features: Leaves | Sequence[Leaves] = (),
     extra: Mapping[str, int] | None = None,
+    affinities: int = 0,
     halo: int = 48,
     voxels_per_region: float = 500.0,
 ) -> int:
@@ -59,6 +61,9 @@ def projected_memory(
         What the graph keeps.
     extra : dict of int by name
         Channels of each extra image, with values of the same type.
+    affinities : int
+        If the image holds affinities, how many channels are read. `n_channels` is 1, as graphs keep of pairs what they
+        do of one channel, or that of the maps that are made of them.
     halo : int
         For superpixels.
     voxels_per_region : float
@@ -98,16 +103,25 @@ def projected_memory(
     need = 0.0
     n_regions = voxels / voxels_per_region
     rows = n_regions * _row_bytes(features, n_channels, extra or {}, len(sides))
+    slab = min(voxels, max(SLAB_VOXELS, voxels // sides[0]))
     if stage == "superpixels":
         seen = math.prod(n + 2 * (halo + _smoothing) for n in sides)
         # The map and the smoothed one; basins, and a copy as int64 when they are counted; a tenth for tables of basins.
         need = seen * (2 * max(4, image) + 4 + 8 + 2) + voxels * (8 + 1)
+        if affinities:  # all channels, twice while they are put first; means and counts, and the map of one channel
+            maps = 4 * n_channels if n_channels > 1 else 0
+            need = max(need, seen * (2 * image * affinities + 2 * 4 + 3 * max(4, image) + maps))
+    elif stage == "graph" and affinities and n_channels == 1:
+        # Of one slab at a time: numbers, means, and channels as floats.
+        need = (math.prod(n + 2 for n in sides)) * label + voxels * 2 * image * affinities
+        need += slab * (4 + 4 + 4 + 2 * max(4, image) * affinities) + _row_copies * rows
     elif stage == "graph":
         beyond = math.prod(n + 2 for n in sides)
         n = n_channels + sum((extra or {}).values())
         converted = 0 if np.dtype(image_dtype).kind == "f" else 4 * n
         together = max(4, image) * n if extra else 0  # all channels beside each other
         need = beyond * (label + 4) + voxels * (image * n + converted + together) + _row_copies * rows
+        need += voxels * (image * affinities + 12) if affinities else 0  # while they become maps
     elif stage == "agglomeration":
         need = _row_copies * rows + _contact_bytes * _contacts_per_region * n_regions
     else:
@@ -124,6 +138,7 @@ def projected_run(
     label_dtype: DTypeLike = np.uint64,
     features: Leaves | Sequence[Leaves] = (),
     extra: Mapping[str, int] | None = None,
+    affinities: int = 0,
     halo: int = 48,
     voxels_per_region: float = 500.0,
 ) -> list[StageEstimate]:
@@ -133,7 +148,7 @@ def projected_run(
     ----------
     shape : sequence of int
         Of the volume.
-    block_shape, image_dtype, n_channels, label_dtype, features, extra, halo, voxels_per_region
+    block_shape, image_dtype, n_channels, label_dtype, features, extra, affinities, halo, voxels_per_region
         As for `projected_memory`.
 
     Returns
@@ -163,6 +178,7 @@ def projected_run(
         "label_dtype": label_dtype,
         "features": features,
         "extra": extra,
+        "affinities": affinities,
         "halo": halo,
         "voxels_per_region": voxels_per_region,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gala._types import ArrayLike, Floats, Labels
+from gala._types import Array, ArrayLike, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.engine.policy import (
     Policy,
@@ -56,6 +56,23 @@ def learned_file(name: str) -> Path | None:
     ('a.npz', None)
     """
     return Path(name.removeprefix(_learned)) if name.startswith(_learned) else None
+
+
+def in_distances(name: str, convention: str) -> str:
+    """Return the name of a policy as boundaries have it: low quantiles of affinities are high ones of boundaries.
+
+    Examples
+    --------
+    >>> in_distances("quantile:0.25", "affinity"), in_distances("quantile:0.25", "distance")
+    ('quantile:0.75', 'quantile:0.25')
+    """
+    kind, _, number = name.partition(":")
+    if kind != "quantile" or convention == "distance":
+        return name
+    try:
+        return f"{kind}:{1 - float(number):g}"
+    except ValueError:
+        return name  # which is refused by its name
 
 
 def named_policy(name: str) -> Policy:
@@ -183,7 +200,7 @@ class FromAffinities(HandMade):
         return graph, lifted if len(lifted.edges) else None
 
 
-def affinity_maps(affinities: ArrayLike, offsets: Sequence[Sequence[int]], *, polarity: str = "attractive") -> Floats:
+def affinity_maps(affinities: ArrayLike, offsets: Sequence[Sequence[int]], *, polarity: str = "attractive") -> Array:
     """Return what a `Segmenter` reads in affinities: a map of boundaries, and one minus each channel.
 
     Parameters
@@ -207,8 +224,13 @@ def affinity_maps(affinities: ArrayLike, offsets: Sequence[Sequence[int]], *, po
     array([0.  , 0.75, 0.  ], dtype=float32)
     """
     known = as_affinities(affinities, offsets, polarity)
-    values = scaled(known.values).astype(np.float32)
-    boundary = values if polarity == "repulsive" else 1 - values
-    near = np.abs(known.offsets).sum(axis=1) == 1
-    maps = [boundary[near].mean(axis=0) if near.any() else boundary.mean(axis=0), *boundary]
-    return np.stack(maps, axis=-1)
+    maps = np.empty((*known.shape, 1 + len(known.values)), dtype=np.float32)
+    averaged = known.is_local if known.is_local.any() else np.ones(len(known.values), dtype=np.bool_)
+    total = np.zeros(known.shape, dtype=np.float32)
+    for k, channel in enumerate(known.values):  # one at a time, for memory
+        values = scaled(channel).astype(np.float32, copy=False)
+        maps[..., 1 + k] = values if polarity == "repulsive" else 1 - values
+        if averaged[k]:
+            total += maps[..., 1 + k]
+    maps[..., 0] = total / np.float32(averaged.sum())
+    return maps

@@ -68,6 +68,7 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     gala segment map.zarr seg.zarr --superpixels sp.zarr --policy learned:model.npz -t 0.3 -t 0.5
     gala segment planes/ seg.tif --pixels pixels.npz --policy quantile:0.75 -t 0.4
     gala segment --affinities a.zarr --offsets "-1,0,0 0,-1,0 0,0,-1" seg.zarr --policy gasp-mean
+    gala segment --affinities a.zarr --offsets "-1,0,0 0,-1,0 0,0,-1" seg.zarr --chunks 256
     gala segment map.zarr seg.zarr --chunks 256 --workers 4     # larger than memory; the same command goes on if killed
     """
     affinities, offsets = settings.pop("affinities"), settings.pop("offsets")
@@ -87,7 +88,9 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
         raise click.UsageError("each name of --extra is for one volume; one is given twice.")
     in_blocks = {name: settings.pop(name) for name in (*_blocks, *_only_blocks)}
     if any(in_blocks[name] is not None for name in _blocks):
-        _in_blocks(settings, in_blocks, affinities, dry_run, json_file)
+        if affinities is not None:
+            in_blocks |= {"offsets": offsets, "polarity": polarity, "convention": convention}
+        _in_blocks(settings, in_blocks, dry_run, json_file)
         return
     if any(in_blocks[name] != usual for name, usual in _only_blocks.items()):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in _only_blocks)
@@ -99,12 +102,10 @@ def command(dry_run: bool, json_file: Path | None, **settings: Any) -> None:
     tell(found, table(found.get("cuts", [found])), json_file)
 
 
-def _in_blocks(
-    settings: dict[str, Any], blocks: dict[str, Any], affinities: str | None, dry_run: bool, json_file: Path | None
-) -> None:
+def _in_blocks(settings: dict[str, Any], blocks: dict[str, Any], dry_run: bool, json_file: Path | None) -> None:
     """Segment block by block."""
-    if affinities is not None or settings.pop("tree") is not None:
-        raise click.UsageError("--affinities and --tree are not for work in blocks.")
+    if settings.pop("tree") is not None:
+        raise click.UsageError("--tree is not for work in blocks.")
     from gala.cli.steps.blocks import segment_in_blocks
 
     try:

@@ -30,7 +30,7 @@ from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
 from gala.pipeline import Segmenter
 from gala.pipeline.inputs import Kind, by_name, check_kind, n_channels_in
-from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, learned_file, named_policy
+from gala.pipeline.named import FromAffinities, HandMade, affinity_maps, in_distances, learned_file, named_policy
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Request:
             segmenter = Segmenter.load(self.model)
             options = {"n_threads": self.n_threads} | ({} if self.spacing is None else {"spacing": self.spacing})
             return segmenter.set_params(**options)
-        policy = named_policy("mean" if self.policy in METHODS else self._policy)
+        policy = named_policy("mean" if self.policy in METHODS else in_distances(self.policy, self._convention))
         if self.affinities is None:
             with imio.open(self.image) as volume:
                 ndim = sum(axis != "channel" for axis in volume.axes)
@@ -149,17 +149,6 @@ class Request:
             offsets=self.affinities.offsets,
             polarity=self.affinities.polarity,
         )
-
-    @property
-    def _policy(self) -> str:
-        """The name of the policy as boundary maps have it: low quantiles of affinities are high ones of boundaries."""
-        kind, _, number = self.policy.partition(":")
-        if kind != "quantile" or self._convention == "distance":
-            return self.policy
-        try:
-            return f"{kind}:{1 - float(number):g}"
-        except ValueError:
-            return self.policy  # which is refused by its name
 
     @property
     def _convention(self) -> str:

@@ -15,11 +15,11 @@ import zarr
 from gala import __version__
 from gala.evaluate import split_vi
 from gala.evaluate.along import table_with
-from gala.features.declared import Declared
 from gala.features.io import create_fm
+from gala.graph.affinities import warn_if_inverted
 from gala.graph.grid import Grid, Place
 from gala.pipeline.blockwise import stages, volumes
-from gala.pipeline.blockwise.inputs import Input, describe, digest, opened, state_of
+from gala.pipeline.blockwise.inputs import Input, describe, digest, state_of
 from gala.pipeline.blockwise.job import Job, Output
 from gala.pipeline.blockwise.plan import Plan, named, write_json
 from gala.pipeline.blockwise.running import Crew, Stage, Unit
@@ -41,6 +41,7 @@ class Chain:
         plan = self._plan(self._image())
         parts = self._graph_parts(plan)
         graphs = [self.crew.run(self._graph_stage(plan, part, leaves)) for part, leaves in parts.items()]
+        self._check_affinities(graphs[0])
         key = digest(sorted((name, each["key"]) for known in graphs for name, each in known.items()))
         first = next(iter(parts))
         labels = Unit("all", key, (plan, first), "labels of all blocks", result=plan.work / "leaves.npy")
@@ -50,7 +51,7 @@ class Chain:
         self._merge(plan, list(parts), limit, key)
         tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, limit, key)]))["all"]
         cuts = [
-            self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.threshold)]}
+            self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.priority)]}
             for output in job.outputs
         ]
         lost = {name for known in graphs for name, each in known.items() if each["lost"]}
@@ -102,10 +103,15 @@ class Chain:
         grid = grid or job.grid
         origin = {
             "gala": __version__,
-            "parameters": {"command": "segment", "policy": job.way.name, **options.pop("parameters", {})},
+            "parameters": {
+                "command": "segment",
+                "policy": job.way.name,
+                **({} if job.steps is None else job.steps.settings),
+                **options.pop("parameters", {}),
+            },
             "inputs": {name: Path(given.path).name for name, given in job.given.items()},
         }
-        unit = opened(job.given["image"].path).unit
+        unit = job.given["image"].volume().unit
         options = {"spacing": job.spacing, "unit": unit, **options, "provenance": origin}
         key = digest(_FORMAT, grid, str(dtype), kind, sorted(options.items()))
         known = self.crew.manifest.read("volumes").get(folder.name, {})
@@ -163,11 +169,12 @@ class Chain:
             spacing=job.spacing,
             skip=job.skip,
             is_predicted=job.pixels is not None,
+            steps=job.steps,
         )
         if not is_given:
             # A superpixel may depend on voxels far from it: all of the map counts.
             states = [volume.fingerprint(_whole(job.grid)) for volume in (image, plan.mask) if volume is not None]
-            key = digest(about["key"], states, sorted(job.superpixel_options.items()), job.skip)
+            key = digest(about["key"], states, sorted(job.superpixel_options.items()), job.skip, *self._of_steps)
             units = self._units(
                 "superpixels",
                 lambda place: (digest(key, place), (plan, job.superpixel_options, folder, place)),
@@ -181,8 +188,7 @@ class Chain:
     @cached_property
     def _leaves(self) -> dict[str, Any]:
         """Managers that the policy needs, each by its description."""
-        leaves = [leaf for leaf in self.job.way.policy.needs.leaves() if isinstance(leaf, Declared)]
-        return {json.dumps(leaf.write_fm({}), sort_keys=True): leaf for leaf in leaves}
+        return {json.dumps(leaf.write_fm({}), sort_keys=True): leaf for leaf in self.job.way.features}
 
     @property
     def features(self) -> list[Any]:
@@ -193,7 +199,24 @@ class Chain:
     def _settings(self) -> str:
         job = self.job
         extra = {name: job.n_channels_of(volume) for name, volume in job.extra.items()}  # which number channels
-        return digest(_FORMAT, __version__, job.grid.block_shape, job.background, job.spacing, job.skip, extra)
+        known = job.grid.block_shape, job.background, job.spacing, job.skip, extra
+        return digest(_FORMAT, __version__, *known, *self._of_steps)
+
+    @property
+    def _of_steps(self) -> list[Any]:
+        """What results depend on if the image holds affinities."""
+        return [] if self.job.steps is None else self.job.steps.key
+
+    def _check_affinities(self, known: _Known) -> None:
+        """Warn if the affinities of all blocks together look inverted."""
+        steps = self.job.steps
+        if steps is None or steps.are_maps:
+            return
+        between, inside, n_between, n_inside = (
+            sum(each[name] for each in known.values()) for name in ("between", "inside", "n_between", "n_inside")
+        )
+        if n_between and n_inside:
+            warn_if_inverted(inside / n_inside, between / n_between, steps.polarity)
 
     def _graph_parts(self, plan: Plan) -> dict[str, list[Any]]:
         """Return the managers of each part of the graphs: of parts that are there already, and of one for the rest."""
@@ -217,7 +240,7 @@ class Chain:
     def _graph_stage(self, plan: Plan, part: str, leaves: list[Any]) -> Stage:
         def make(place: Place) -> tuple[str, tuple[Any, ...]]:
             box, seen = plan.grid.box(place), plan.grid.seen(place)
-            states = [plan.image.fingerprint(box), plan.superpixels.fingerprint(seen)]
+            states = [plan.image.fingerprint(plan.of_image(box)), plan.superpixels.fingerprint(seen)]
             states += [volume.fingerprint(box) for volume in plan.extra.values()]
             states += [] if plan.mask is None else [plan.mask.fingerprint(seen)]
             return digest(part, box, seen, states), (plan, part, leaves, place)
@@ -265,9 +288,9 @@ class Chain:
         job = self.job
         nodes = [(level, place) for level, joins in enumerate(self._nodes) for place in joins]
         policy = None if job.way.in_blocks else job.way.policy
-        tables = [(output.threshold, output.table) for output in job.outputs]
-        arguments = (plan, self._kind, policy, job.way.rescore, limit, nodes, job.tree, tables)
-        return Unit("all", digest(key, job.thresholds), arguments, "tree of all merges", result=job.tree)
+        tables = [(output.priority, output.table) for output in job.outputs]
+        arguments = (plan, self._kind, policy, job.way.rescore, self.features, limit, nodes, job.tree, tables)
+        return Unit("all", digest(key, tuple(t for t, _ in tables)), arguments, "tree of all merges", result=job.tree)
 
     # -- segmentations ---------------------------------------------------------------------------------------------
 

@@ -14,20 +14,20 @@ import numpy as np
 
 from gala import imio
 from gala._types import Array, Bools
-from gala.errors import FileError, SettingError
+from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.grid import Box, Grid
 from gala.imio.locations import Location
 from gala.imio.volume import Volume
 
 
-def opened(path: str) -> Volume:
+def opened(path: str, axes: str | None = None) -> Volume:
     """Return a volume, which stays open for the tasks that this process still has, until another takes its place."""
-    return _opened(path, state_of(Location.of(path).path))
+    return _opened(path, axes, state_of(Location.of(path).path))
 
 
 @lru_cache(maxsize=32)
-def _opened(path: str, _state: Any) -> Volume:
-    volume: Volume = imio.open(path)
+def _opened(path: str, axes: str | None, _state: Any) -> Volume:
+    volume: Volume = imio.open(path, axes=axes)
     return volume
 
 
@@ -50,10 +50,11 @@ class Input:
     dtype: str
     chunks: tuple[int, ...] | None
     may_lack: bool = False  # chunks without a file hold zeros, and are not lost
+    axes: str | None = None  # in the order of the file, if it does not name them
 
     @classmethod
-    def of(cls, name: str, volume: Any, *, may_lack: bool = False) -> Input:
-        """Return the input that a name or a `gala.imio.Volume` means.
+    def of(cls, name: str, volume: Any, *, may_lack: bool = False, axes: str | None = None) -> Input:
+        """Return the input that a name or a `gala.imio.Volume` means; axes are for files that do not name them.
 
         Raises
         ------
@@ -69,8 +70,11 @@ class Input:
                 "arrays with gala.imio.write first; Segmenter.predict takes dask arrays."
             )
         _opened.cache_clear()  # what is there may have another shape than when it was last opened
-        there = opened(str(path))
-        return cls(name, str(path), there.shape, str(there.dtype), there.chunks, may_lack)
+        try:
+            there = opened(str(path), axes)
+        except ShapeError:  # the file says otherwise
+            axes, there = None, opened(str(path))
+        return cls(name, str(path), there.shape, str(there.dtype), there.chunks, may_lack, axes)
 
     @property
     def file(self) -> Path:
@@ -86,7 +90,7 @@ class Input:
             If some of them cannot be read.
         """
         whole = (slice(None),) * (len(self.shape) - len(box))
-        return np.asarray(self._volume()[(*box, *whole)])
+        return np.asarray(self.volume()[(*box, *whole)])
 
     def read_into(self, box: Box, out: Array) -> None:
         """Write the values in a box, of all axes, to `out`.
@@ -96,13 +100,14 @@ class Input:
         FileError
             If some of them cannot be read.
         """
-        self._volume().read_into(box, out)
+        self.volume().read_into(box, out)
 
-    def _volume(self) -> Volume:
-        volume = opened(self.path)
+    def volume(self) -> Volume:
+        """Return the volume, open."""
+        volume = opened(self.path, self.axes)
         if volume.shape != self.shape:  # a worker that has seen another run
             _opened.cache_clear()
-        return opened(self.path)
+        return opened(self.path, self.axes)
 
     def read_most(self, box: Box) -> tuple[Array, Bools | None]:
         """Return the values in a box, 0 in chunks that cannot be read, and where these are; None if nowhere."""
@@ -139,7 +144,7 @@ class Input:
 
     def states(self, box: Box) -> list[tuple[int, int] | None]:
         """Return size and time of each file that holds some of a box; None if it is not there."""
-        files = self._volume().files(box)
+        files = self.volume().files(box)
         if files is None:
             return _states_of_all(self.file)
         return [_state(file) for file in files]

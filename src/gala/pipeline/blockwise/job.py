@@ -12,13 +12,15 @@ import numpy as np
 
 from gala._files import remove_unfinished
 from gala.errors import FileError, SettingError, ShapeError
+from gala.graph.affinity_graph import kept_of, kind_of_pairs
 from gala.graph.blockwise import warn_of_chunks
 from gala.graph.grid import Grid
 from gala.graph.tree import check_threshold
 from gala.graph.volume import check_spacing, highest_of
-from gala.pipeline.blockwise.inputs import Input, check_chunks, opened
+from gala.pipeline.blockwise.inputs import Input, check_chunks
 from gala.pipeline.blockwise.manifest import Manifest, only_run
 from gala.pipeline.blockwise.policies import Way
+from gala.pipeline.blockwise.steps import Steps
 from gala.pipeline.graphs import check_boundary
 from gala.pipeline.inputs import Kind, by_name, given_volume, n_channels_in
 
@@ -30,7 +32,8 @@ _SEEN_SIDE = 128  # voxels, in the middle, that tell which way up a map is
 class Output:
     """A segmentation at one threshold."""
 
-    threshold: float
+    threshold: float  # as it was given
+    priority: float
     folder: Path
     table: Path  # the segment of each superpixel
 
@@ -44,13 +47,14 @@ class Job:
     pixels: Path | None
     way: Way
     thresholds: tuple[float, ...]
-    limit: float
+    limit: float  # a priority
     grid: Grid
     spacing: tuple[float, ...] | None
     superpixel_options: dict[str, Any]
     background: int | None
     scales: int | None
     skip: bool
+    steps: Steps | None  # of the image, if it holds affinities
 
     @classmethod
     def of(
@@ -65,33 +69,52 @@ class Job:
         chunks: int | Sequence[int] | None,
         spacing: Sequence[float] | None,
         missing: str,
+        offsets: Sequence[Sequence[int]] | None,
+        polarity: str,
+        convention: str,
+        summary: str,
         **settings: Any,
     ) -> Job:
         """Return the job that arguments of `segment_blockwise` describe."""
         if out.suffix != ".zarr":
             raise FileError(f"what is written in blocks is a zarr image, such as {out.stem}.zarr; got {out}.")
+        axes = {} if offsets is None else {"image": "c" + "zyx"[-np.shape(offsets)[-1] :]}
         given = {
-            name: Input.of(name, each, may_lack=missing == "zero") for name, each in volumes.items() if each is not None
+            name: Input.of(name, each, may_lack=missing == "zero", axes=axes.get(name))
+            for name, each in volumes.items()
+            if each is not None
         }
         given |= {
             f"{_extra}{name}": Input.of(f"extra[{name!r}]", each, may_lack=missing == "zero")
             for name, each in by_name(extra).items()
         }
         image, labels = given["image"], given.get("superpixels", given["image"])
-        there = opened(image.path)
+        there = image.volume()
         has_channels = there.axes[-1] == "channel" if "superpixels" not in given else False
         shape = labels.shape[:-1] if has_channels else labels.shape
         if not 2 <= len(shape) <= 3:
             raise ShapeError(f"volumes in blocks have 2 or 3 dimensions; got shape {shape}.")
         sides = next((each for each in (spacing, there.spacing, way.spacing) if each is not None), None)
+        steps = None
+        if offsets is not None:
+            steps = Steps.of(
+                offsets,
+                image.shape,
+                polarity=polarity,
+                convention=convention,
+                summary=summary,
+                are_maps=way.kind is not None,
+            )
+        cuts = [_priority(steps, t) for t in thresholds]
         return cls(
             out=out,
             given=given,
             way=way,
             thresholds=tuple(thresholds),
-            limit=check_threshold(max(thresholds, default=np.inf) if limit is None else limit),
+            limit=check_threshold(max(cuts, default=np.inf) if limit is None else _priority(steps, limit)),
             grid=Grid.of(shape, chunks, None if labels.chunks is None else labels.chunks[: len(shape)]),
             spacing=None if sides is None else check_spacing(sides, len(shape)),
+            steps=steps,
             **settings,
         )
 
@@ -120,8 +143,9 @@ class Job:
         """The segmentations; several have their threshold in their name."""
         ending = self.out.name.removeprefix(self._stem)
         folders = [self.beside(f"{t:g}", ending) for t in self.thresholds] if len(self.thresholds) > 1 else [self.out]
-        tables = [self.work / "cuts" / f"{t!r}.npy" for t in self.thresholds]
-        return [Output(*each) for each in zip(self.thresholds, folders, tables, strict=True)]
+        cuts = [_priority(self.steps, t) for t in self.thresholds]
+        tables = [self.work / "cuts" / f"{t!r}.npy" for t in cuts]
+        return [Output(*each) for each in zip(self.thresholds, cuts, folders, tables, strict=True)]
 
     @property
     def written(self) -> dict[str, Path]:
@@ -139,7 +163,9 @@ class Job:
         return {what.removeprefix(_extra): each for what, each in self.given.items() if what.startswith(_extra)}
 
     def n_channels_of(self, volume: Input) -> int:
-        """Return how many channels a volume has."""
+        """Return how many channels a volume has; of affinities, as graphs see them."""
+        if self.steps is not None and volume is self.given["image"]:
+            return self.steps.n_channels
         return n_channels_in(volume.shape, len(self.grid.shape))
 
     # -- checks ----------------------------------------------------------------------------------------------------
@@ -154,6 +180,8 @@ class Job:
                     f"{volume.path} must have the shape of {first.path}, {shape}, channels aside; got {volume.shape} "
                     f"for {name}."
                 )
+        if self.steps is not None and (self.pixels is not None or self.extra):
+            raise SettingError("affinities are segmented without other images, and are not made here; give them alone.")
         if self.pixels is None:
             if self.way.makes_maps:
                 raise SettingError(
@@ -161,7 +189,7 @@ class Job:
                     "`pixels` in a file, and give that as pixels, too."
                 )
             self.check_kind(self.n_channels_of(self.given["image"]))
-            for volume in (self.given["image"], *self.extra.values()):
+            for volume in (self.given["image"], *self.extra.values()) if self.steps is None else ():
                 if np.dtype(volume.dtype).kind in "ui":
                     highest_of(volume.dtype, volume.path)
         self._check_written()
@@ -169,19 +197,24 @@ class Job:
         for volume in self.given.values():
             if not volume.may_lack and not self.skip:
                 check_chunks(volume, self.grid)
-        if self.pixels is None and "superpixels" in self.given:
+        is_map = self.steps is None or self.steps.are_maps
+        if self.pixels is None and "superpixels" in self.given and is_map:
             self._check_polarity()
 
     def check_kind(self, n_channels: int) -> None:
         """Raise an error unless a boundary map of so many channels, and extra images, are what the policy wants."""
         others = {name: self.n_channels_of(volume) for name, volume in self.extra.items()}
-        self.way.check_kind(Kind(len(self.grid.shape), {"": n_channels, **others}))
+        ndim = len(self.grid.shape)
+        self.way.check_kind(Kind(ndim, {"": n_channels, **others}))
+        if self.steps is not None and not self.steps.are_maps:
+            kept_of(self.way.features, kind_of_pairs(ndim, None), self.steps.summary)
 
     def _check_written(self) -> None:
         if len(self.thresholds) != len(set(self.thresholds)) or not self.thresholds:
             raise SettingError(f"thresholds must be one number or more, no two the same; got {self.thresholds}.")
-        if self.limit < max(self.thresholds):
-            raise SettingError(f"limit must be no lower than the thresholds, {self.thresholds}; got {self.limit:g}.")
+        cuts = tuple(output.priority for output in self.outputs)
+        if self.limit < max(cuts):
+            raise SettingError(f"limit must be no lower than the thresholds, {cuts}{self._unit}; got {self.limit:g}.")
         for written in self.written.values():
             place = written.resolve()
             for volume in self.given.values():
@@ -189,6 +222,11 @@ class Job:
                     raise FileError(f"{written} would be written over {volume.path}, which is read; give another name.")
             if not place.parent.is_dir():
                 raise FileError(f"{written} cannot be written: there is no folder {place.parent}; make it first.")
+
+    @property
+    def _unit(self) -> str:
+        """What to say of priorities where thresholds were not given as such."""
+        return " as distances" if self.steps is not None and self.steps.convention == "affinity" else ""
 
     def _check_polarity(self) -> None:
         half = _SEEN_SIDE // 2
@@ -199,6 +237,8 @@ class Job:
         except FileError:  # the block that it is in will say so
             return
         keep = parts["mask"] != 0 if "mask" in parts else None
+        if self.steps is not None:
+            parts["image"] = self.steps.image(parts["image"])
         seen = given_volume(parts["image"], superpixels=parts["superpixels"], mask=keep)
         assert seen.superpixels is not None  # they were just given
         check_boundary(seen, seen.superpixels)
@@ -225,3 +265,7 @@ class Job:
             for place in (self.work, self.tree, *self.written.values()):
                 remove_unfinished(place)
             yield
+
+
+def _priority(steps: Steps | None, threshold: float) -> float:
+    return threshold if steps is None or np.isinf(threshold) else steps.priority(threshold)

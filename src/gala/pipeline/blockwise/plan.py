@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from gala._files import replacing
-from gala.graph.grid import Grid, Place
+from gala.graph.grid import Box, Grid, Place
 from gala.pipeline.blockwise.inputs import Input
+from gala.pipeline.blockwise.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,17 @@ class Plan:
     spacing: tuple[float, ...] | None
     skip: bool  # what cannot be read
     is_predicted: bool = False  # the image was made here: where that could not be done it is NaN
+    steps: Steps | None = None  # of the image, if it holds affinities
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
         """The type of labels everywhere: that of the superpixels, uint64 for floats."""
         given = np.dtype(self.superpixels.dtype)
         return np.dtype(np.uint8) if given.kind == "b" else given if given.kind in "ui" else np.dtype(np.uint64)
+
+    def of_image(self, box: Box) -> Box:
+        """Return a box of the image as it is read: of affinities, with channels."""
+        return box if self.steps is None else self.steps.seen(box)
 
     def graph_file(self, part: str, place: Place) -> Path:
         """Return where the graph of a block is."""

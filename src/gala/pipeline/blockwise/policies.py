@@ -11,6 +11,7 @@ from typing import Any
 
 from gala.classify.arrays import model_to_arrays
 from gala.classify.flat import FlatClassifier
+from gala.engine.partition import METHODS
 from gala.engine.policy import Policy, as_policy
 from gala.errors import PolicyError, SettingError
 from gala.features.declared import Declared
@@ -18,7 +19,7 @@ from gala.graph.blockwise import dask_module
 from gala.graph.caches import Channels, ImageKind
 from gala.pipeline.blockwise.inputs import digest
 from gala.pipeline.inputs import Kind, check_kind
-from gala.pipeline.named import learned_file, named_policy
+from gala.pipeline.named import in_distances, learned_file, named_policy
 from gala.pipeline.segmenter import Segmenter
 
 _IN_BLOCKS = ("sigma", "depth", "min_size", "cell", "halo", "max_halo")
@@ -40,6 +41,11 @@ class Way:
     spacing: tuple[float, ...] | None = None  # that it learned with
     superpixel_options: Mapping[str, Any] = field(default_factory=dict)  # of `gala.morpho.superpixels`
 
+    @property
+    def features(self) -> list[Declared]:
+        """The managers that the policy needs."""
+        return [leaf for leaf in self.policy.needs.leaves() if isinstance(leaf, Declared)]
+
     def check_kind(self, found: Kind) -> None:
         """Raise an error unless images are like those that were learned from, or have what the policy looks at.
 
@@ -56,15 +62,15 @@ class Way:
         n, *_ = found.n_channels_of.values()
         others = {name: n_channels for name, n_channels in found.n_channels_of.items() if name}
         kind = ImageKind.unit(Channels.all_plain(n).with_extra(n, others), found.ndim)
-        layouts = [leaf.layout(kind) for leaf in self.policy.needs.leaves() if isinstance(leaf, Declared)]
+        layouts = [leaf.layout(kind) for leaf in self.features]
         read = {channel for each in layouts for channel in (*each.region_channels, *each.contact_channels)}
         for name, channels in kind.channels.extra:
             if not read & set(channels):
                 raise SettingError(f"policy {self.name} does not look at an extra image {name}; leave it out.")
 
 
-def way_of(policy: Any, agglomeration: str) -> Way:
-    """Return the way to agglomerate that a name, a model or a policy means.
+def way_of(policy: Any, agglomeration: str, convention: str = "distance") -> Way:
+    """Return the way to agglomerate that a name, a model or a policy means; quantiles in a name are of a convention.
 
     Raises
     ------
@@ -72,7 +78,12 @@ def way_of(policy: Any, agglomeration: str) -> Way:
         If it means none, or the policy needs the voxels of the whole volume.
     """
     if isinstance(policy, str):
-        policy = learned_file(policy) or policy
+        if policy in METHODS:
+            raise PolicyError(
+                f"policy {policy} partitions the graph of the whole volume at once, which is done in memory only; in "
+                "blocks, give a policy that merges pairs, such as mean."
+            )
+        policy = learned_file(policy) or in_distances(policy, convention)
     if isinstance(policy, Path):
         policy = Segmenter.load(policy)
     if isinstance(policy, Segmenter):

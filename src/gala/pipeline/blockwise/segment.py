@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ def segment_blockwise(
     pixels: FileName | None = None,
     policy: Any = "mean",
     thresholds: Sequence[float] | float | None = None,
+    offsets: Sequence[Sequence[int]] | None = None,
+    polarity: str = "attractive",
+    convention: str = "distance",
+    summary: str = "all",
     limit: float | None = None,
     extra: Mapping[str, Any] | None = None,
     mask: Any = None,
@@ -58,6 +63,7 @@ def segment_blockwise(
     ----------
     image : str, path or Volume
         A boundary map of shape (M, ..., P) or (M, ..., P, C), the map in channel 0: whatever `gala.imio.open` opens.
+        With `offsets`, affinities; channels are first in files that do not name their axes.
     out : str or path
         An OME-Zarr image of labels, ``"seg.zarr"``. Beside it are kept ``seg-tree.npz``, the merge tree, and the
         folder ``seg-blocks``: what was made of each block, and which are finished.
@@ -75,6 +81,17 @@ def segment_blockwise(
     thresholds : float or sequence of float, optional
         Where to stop merging; by default that of the model, or 0.5. With several, each stands in the name of its
         output, before the extension.
+    offsets : sequence of K steps, optional
+        The image holds affinities: channel k at voxel x is about x and ``x + offsets[k]``. Contacts hold pairs of
+        voxels, as in `gala.build_affinity_graph`; a `Segmenter` reads maps, as `gala segment` has it. Nothing that
+        runs in blocks reads lifted edges, so longer steps are then not read.
+    polarity : {"attractive", "repulsive"}, optional
+        Whether an affinity of 1 is together, or apart.
+    convention : {"distance", "affinity"}, optional
+        Whether thresholds, limits and quantiles in a name are of distances, one minus the affinity, or of affinities.
+    summary : {"all", "strongest"}, optional
+        Whether contacts summarise all their pairs of voxels, or only the one of highest affinity. Which that is is
+        known when all blocks are joined, so the whole graph is then merged in one task.
     limit : float, optional
         How far the merge tree goes at least, by default to the highest of the thresholds; ``numpy.inf`` makes all
         merges, and the last tasks then hold all segments of the volume. If the whole graph is merged in one task, the
@@ -131,7 +148,7 @@ def segment_blockwise(
     Warns
     -----
     GalaWarning
-        If blocks cut through the chunks of a volume, or something was skipped.
+        If blocks cut through the chunks of a volume, something was skipped, or affinities look inverted.
     PolarityWarning
         If the image is darker on boundaries of superpixels than inside.
 
@@ -163,7 +180,13 @@ def segment_blockwise(
     if progress not in (None, "bar") and not callable(progress):
         raise SettingError(f'progress must be "bar", a function or None; got {progress!r}.')
     check_memory(memory_limit)
-    way = way_of(policy, agglomeration)
+    way = way_of(policy, agglomeration, "distance" if offsets is None else convention)
+    if summary == "strongest":
+        if agglomeration == "blocks" or offsets is None:
+            raise SettingError(
+                "summary='strongest' is of affinities, of the whole volume: give offsets, and leave agglomeration out."
+            )
+        way = replace(way, in_blocks=False)
     cuts = way.threshold if thresholds is None else thresholds
     options = options_in_blocks({**way.superpixel_options, **(superpixel_options or {})}) if superpixels is None else {}
     job = Job.of(
@@ -176,6 +199,10 @@ def segment_blockwise(
         chunks=chunks,
         spacing=spacing,
         missing=missing,
+        offsets=offsets,
+        polarity=polarity,
+        convention=convention,
+        summary=summary,
         pixels=None if pixels is None else existing_file(pixels),
         superpixel_options=options,
         background=background,
@@ -215,6 +242,7 @@ def _plan_of(job: Job, crew: Crew) -> dict[str, Any]:
         n_channels=n_channels,
         label_dtype=job.given["superpixels"].dtype if "superpixels" in job.given else "uint64",
         features=chain.features,
+        affinities=0 if job.steps is None else len(job.steps.channels),
         extra={name: job.n_channels_of(volume) for name, volume in job.extra.items()},
     )
     needed = [each for each in estimates if each.stage != "superpixels" or "superpixels" not in job.given]

@@ -14,12 +14,14 @@ from gala._types import Array, Labels
 from gala.engine.agglomerate import agglomerate
 from gala.engine.blocks import Merges, Remainder, agglomerate_inside, assemble, join_remainders
 from gala.engine.policy import Policy
+from gala.graph.affinity_blocks import count_block
+from gala.graph.affinity_graph import rows_of_strongest
 from gala.graph.blockwise import block_graph, with_columns
 from gala.graph.files import FORMAT, read_graph, write_graph
 from gala.graph.grid import Place
 from gala.graph.regions import RegionGraph
 from gala.pipeline.blockwise.plan import Plan, ready
-from gala.pipeline.blockwise.voxels import read_voxels
+from gala.pipeline.blockwise.voxels import Voxels, read_voxels
 from gala.pipeline.inputs import given_volume
 
 _merges = ("merged_labels", "merged_priority", "merged_tie_labels")
@@ -28,6 +30,8 @@ _merges = ("merged_labels", "merged_priority", "merged_tie_labels")
 def build_block(plan: Plan, part: str, features: Sequence[Any], place: Place) -> dict[str, Any]:
     """Write the graph of a block."""
     voxels = read_voxels(plan, place)
+    if plan.steps is not None and not plan.steps.are_maps:
+        return _count_block(plan, part, features, place, voxels)
     ndim = len(plan.grid.shape)
     inner = plan.grid.inner(place)
     keep = None if voxels.keep is None else voxels.keep[inner]
@@ -47,10 +51,35 @@ def build_block(plan: Plan, part: str, features: Sequence[Any], place: Place) ->
     return {"regions": graph.n_regions, "contacts": len(graph.edges), "lost": voxels.n_lost}
 
 
+def _count_block(plan: Plan, part: str, features: Sequence[Any], place: Place, voxels: Voxels) -> dict[str, Any]:
+    """Write the graph of a block of affinities; return sums that tell, of all blocks, whether they are inverted."""
+    assert plan.steps is not None  # there are affinities
+    grid = plan.grid
+    counted = count_block(
+        voxels.labels,
+        voxels.image,
+        list(features),
+        grid.box(place),
+        grid.seen(place),
+        grid.shape,
+        **plan.steps.settings,
+        spacing=plan.spacing,
+        mask=voxels.keep,
+        background=plan.background,
+    )
+    graph = counted.graph
+    write_graph(ready(plan.graph_file(part, place)), graph)
+    sums = {"between": counted.between, "inside": counted.inside}
+    sums |= {"n_between": graph.contact_cache[:, 0].sum(), "n_inside": counted.n_inside}
+    about = {"regions": graph.n_regions, "contacts": len(graph.edges), "lost": voxels.n_lost}
+    return about | {name: float(value) for name, value in sums.items()}
+
+
 def read_block_graph(plan: Plan, parts: Sequence[str], features: Sequence[Any], place: Place) -> RegionGraph:
     """Return the graph of a block that keeps what features need, from all parts in which it was built."""
     graphs = [read_graph(plan.graph_file(part, place))[0] for part in parts]
-    return with_columns(graphs, list(features))
+    is_strongest = plan.steps is not None and plan.steps.summary == "strongest"
+    return with_columns(graphs, list(features), graphs[0].contact_spec if is_strongest else None)
 
 
 def labels_of_block(plan: Plan, part: str, place: Place) -> Labels:
@@ -131,6 +160,7 @@ def make_tree(
     way: str,
     policy: Policy | None,
     rescore: str,
+    features: Sequence[Any],
     limit: float,
     nodes: Iterable[tuple[int, Place]],
     fn: Path,
@@ -142,7 +172,10 @@ def make_tree(
     if policy is None:
         tree = replace(assemble(leaves, [Merges(*arrays_of(file, *_merges)) for file in files]), limit=limit)
     else:
-        tree = agglomerate(_read_remainder(files[-1]).graph, policy, rescore=rescore, n_threads=1)
+        graph = _read_remainder(files[-1]).graph
+        if plan.steps is not None and plan.steps.summary == "strongest":
+            graph = rows_of_strongest(graph, features)
+        tree = agglomerate(graph, policy, rescore=rescore, n_threads=1)
     tree.save(fn)
     for threshold, table in tables:
         with replacing(ready(table)) as new, new.open("wb") as stream:

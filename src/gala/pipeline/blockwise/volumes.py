@@ -28,7 +28,7 @@ from gala.pipeline.blockwise.faces import keep_faces, states_of_faces
 from gala.pipeline.blockwise.inputs import Input, Readable, state_of
 from gala.pipeline.blockwise.plan import Plan, ready
 from gala.pipeline.blockwise.stages import arrays_of, labels_of_block
-from gala.pipeline.blockwise.voxels import read, read_voxels
+from gala.pipeline.blockwise.voxels import read, read_boundary, read_voxels
 from gala.pipeline.memory import LIBRARIES
 
 _pairs = ("seg_labels", "truth_labels", "seg_index", "truth_index", "counts")
@@ -139,7 +139,7 @@ def cut_block(plan: Plan, options: Mapping[str, Any], out: Path, place: Place) -
         return values if lost is None else np.where(lost, values.dtype.type(1), values)
 
     def mask(box: Box) -> Array:
-        lost = _map_in(plan, box)[1]
+        lost = _map_in(plan, box)[1] if plan.skip or plan.is_predicted else None
         keep = np.ones([part.stop - part.start for part in box], dtype=np.bool_) if lost is None else ~lost
         return keep if plan.mask is None else keep & (read(plan, plan.mask, box)[0] != 0)
 
@@ -156,8 +156,7 @@ def cut_block(plan: Plan, options: Mapping[str, Any], out: Path, place: Place) -
 
 def _map_in(plan: Plan, box: Box) -> tuple[Array, Any]:
     """Return the boundary map in a box, and where it could not be read."""
-    values, lost = read(plan, plan.image, box)
-    values = values if values.ndim == len(box) else values[..., 0]
+    values, lost = read_boundary(plan, box)
     if plan.is_predicted:
         lost = np.isnan(values) if lost is None else lost | np.isnan(values)
         values = np.clip(np.nan_to_num(values, nan=1.0), 0, 1)  # networks leave that range by rounding
