@@ -118,6 +118,35 @@ def test_maps__stay_within_what_is_projected(tmp_path, classifier, channels):
     assert 0.4 * (projected - LIBRARIES) < peak - LIBRARIES < 1.05 * (projected - LIBRARIES)
 
 
+SCALE = """
+import re, sys
+from pathlib import Path
+import numpy as np
+import zarr
+from gala.graph.grid import Grid
+from gala.pipeline.blockwise import volumes
+
+out, side = Path(sys.argv[1]), int(sys.argv[2])
+volumes.create(out, Grid.of((2 * side,) * 3, side), "uint64", "labels")
+fine = zarr.open_array(out / "0", mode="r+")
+for first in range(0, 2 * side, side // 4):
+    row = np.arange(first, first + 2 * side, dtype=np.uint64) // 5
+    fine[first : first + side // 4] = np.broadcast_to(row, (side // 4, 2 * side, 2 * side))
+volumes.coarsen_block(out, 1, (2, 2, 2), Grid.of((side,) * 3, side), (0, 0, 0))
+print(1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory of a process is read from /proc")
+def test_scales__stay_within_what_is_projected(tmp_path):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SCALE, tmp_path / "seg.zarr", "192"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    projected = projected_memory("segmentation", (192,) * 3)
+    assert 0.4 * (projected - LIBRARIES) < int(done.stdout) - LIBRARIES < 1.05 * (projected - LIBRARIES)
+
+
 def test_blocks_of_256__fit_two_gigabytes():
     assert all(projected_memory(stage, (256,) * 3, features=FEATURES) < 2e9 for stage in STAGES)
 
@@ -126,7 +155,7 @@ def test_blocks_of_256__fit_two_gigabytes():
 def test_memory__grows_with_whatever_there_is_more_of(stage):
     given = {"features": FEATURES, "voxels_per_region": 500}
     least = projected_memory(stage, (64,) * 3, **given)
-    assert least < projected_memory(stage, (64, 64, 128), **given)
+    assert least < projected_memory(stage, (256, 256, 256), **given)
     assert least <= projected_memory(stage, (64,) * 3, **given, image_dtype=np.float64, n_channels=4)
     assert least <= projected_memory(stage, (64,) * 3, **given | {"voxels_per_region": 50})
 

@@ -15,6 +15,7 @@ Box = tuple[slice, ...]
 Place = tuple[int, ...]  # of a block among blocks, along each axis
 
 BLOCK_VOXELS = 2**24  # in a block by default: 256 a side
+_CHUNK = 64  # voxels a side
 
 
 class Face(NamedTuple):
@@ -200,3 +201,16 @@ def _usual(shape: Sequence[int], chunks: Sequence[int]) -> tuple[int, ...]:
         chunk = min(chunks[axis], shape[axis])
         sides[axis] = min(max(1, round(wanted / chunk)) * chunk, shape[axis])
     return tuple(sides)
+
+
+def chunk_side(side: int, n: int) -> int:
+    """Return the side of the chunks of which blocks of a side are made, in n voxels: about 64, if that can be.
+
+    Examples
+    --------
+    >>> chunk_side(256, 1000), chunk_side(100, 1000), chunk_side(97, 1000), chunk_side(262, 1000), chunk_side(300, 300)
+    (64, 50, 97, 131, 64)
+    """
+    if side >= n:
+        return min(side, _CHUNK)
+    return min((d for d in range(1, side + 1) if side % d == 0), key=lambda d: abs(math.log(d / _CHUNK)))

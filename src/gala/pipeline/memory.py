@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from gala.errors import SettingError, ShapeError
 from gala.graph.build import Leaves, leaves_of
 from gala.graph.caches import Channels, ImageKind, lay_out
+from gala.graph.grid import chunk_side
 from gala.graph.volume import SLAB_VOXELS
 
 STAGES = ("superpixels", "graph", "agglomeration", "segmentation")
@@ -126,6 +127,8 @@ def projected_memory(
         need = _row_copies * rows + _contact_bytes * _contacts_per_region * n_regions
     else:
         need = 2 * label * voxels + 2 * label * n_regions + rows
+        # A chunk of a coarser scale is made of eight, which are sorted, counted and compared.
+        need = max(need, 9 * label * 8 * math.prod(chunk_side(side, side + 1) for side in sides))
     return LIBRARIES + math.ceil(need)
 
 
@@ -201,5 +204,6 @@ def _row_bytes(features: Leaves | Sequence[Leaves], n_channels: int, extra: Mapp
     """Return the bytes of the graph for each region: its row, and its share of contacts, ends and labels."""
     kind = ImageKind.unit(Channels.all_plain(n_channels).with_extra(n_channels, extra), ndim)
     leaves = leaves_of(features)
-    columns = [len(lay_out(leaves, kind, of_regions=of_regions)[0]) for of_regions in (True, False)]
-    return 8.0 * (columns[0] + 2 + _contacts_per_region * (columns[1] + 2))
+    of_regions, of_contacts = (lay_out(leaves, kind, of_regions=which)[0] for which in (True, False))
+    width = 2.0 if of_contacts.is_of_counts else 8.0
+    return 8.0 * (len(of_regions) + 2 + 2 * _contacts_per_region) + width * _contacts_per_region * len(of_contacts)

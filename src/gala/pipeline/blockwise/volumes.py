@@ -17,7 +17,7 @@ from gala._types import Array
 from gala.classify.tiles import Window
 from gala.errors import FileError
 from gala.graph.files import FORMAT
-from gala.graph.grid import Box, Grid, Place
+from gala.graph.grid import Box, Grid, Place, chunk_side
 from gala.graph.labels import as_labels
 from gala.graph.overlaps import Overlaps, count_overlaps, join_overlaps
 from gala.graph.voxels import map_labels
@@ -55,19 +55,6 @@ def create(
     about = {} if provenance is None else {"provenance": provenance}
     with replacing_folder(folder, lambda _: True) as new:
         return create_scales(new, volume, Options("ome-zarr-0.5", kind, (*sides, *more), "default", scales, about))
-
-
-def chunk_side(side: int, n: int) -> int:
-    """Return the side of the chunks of which blocks of a side are made: about 64 voxels, if that can be.
-
-    Examples
-    --------
-    >>> chunk_side(256, 1000), chunk_side(100, 1000), chunk_side(97, 1000), chunk_side(300, 300)
-    (64, 50, 97, 64)
-    """
-    if side >= n:
-        return min(side, 64)
-    return min((d for d in range(1, min(side, 128) + 1) if side % d == 0), key=lambda d: abs(d - 64))
 
 
 def _scale(folder: Path, level: int) -> Any:
@@ -174,9 +161,13 @@ def relabel_block(plan: Plan, part: str, table: Path, out: Path, place: Place) -
 
 
 def coarsen_block(out: Path, level: int, factors: tuple[int, ...], grid: Grid, place: Place) -> None:
-    """Write a block of a coarser scale, of the scale before."""
-    box = grid.box(place)
-    _scale(out, level)[box] = coarser(as_volume(_scale(out, level - 1)), factors, "labels")[box]
+    """Write a block of a coarser scale chunk by chunk, as each is made of up to eight of the scale before."""
+    scale, box = _scale(out, level), grid.box(place)
+    windows = coarser(as_volume(_scale(out, level - 1)), factors, "labels")
+    chunks = Grid.of([part.stop - part.start for part in box], scale.chunks)
+    for chunk in map(chunks.box, chunks.places()):
+        there = tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, chunk, strict=True))
+        scale[there] = windows[there]
 
 
 def count_block(plan: Plan, truth: Input, out: Path, fn: Path, place: Place) -> None:
