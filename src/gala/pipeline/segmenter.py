@@ -291,7 +291,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         PolarityWarning
             If the boundary map is low on boundaries of superpixels.
         GalaWarning
-            If it is much weaker there than all that were learned from, times 0.6 for instance. It is raised to their
+            If it is clearly weaker there than all that were learned from, times 0.6 for instance. It is raised to their
             level then, unless it is a dask array.
         """
         if is_dask(image, superpixels, mask, *by_name(extra).values()):

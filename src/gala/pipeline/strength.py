@@ -1,4 +1,4 @@
-"""How strong a boundary map is in contacts, and what to do with one much weaker than all that were learned from."""
+"""How strong a boundary map is in contacts, and what to do with one clearly weaker than all that were learned from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gala.graph.regions import RegionGraph
 _share = 0.95  # of contacts: the others are surely boundaries, however few there are
 _near = 0.9  # of the typical strength is no matter, even if all that was learned from is stronger
 _most = 4.0  # is the largest gain
-TOO_WEAK = "the boundary map is much weaker in contacts than every map that was learned from"
+TOO_WEAK = "the boundary map is clearly weaker in contacts than every map that was learned from"
 
 
 class Strengths(NamedTuple):

@@ -78,7 +78,7 @@ class Chain:
         }
 
     def _warn(self, found: float | None) -> None:
-        """Warn if the map is much weaker than those that were learned from."""
+        """Warn if the map is clearly weaker than those that were learned from."""
         learned = self.job.way.strengths
         gain = 1.0 if learned is None else learned.gain(found)
         if gain > 1:
