@@ -11,7 +11,7 @@ from gala._types import Array, Bools
 from gala.graph.regions import RegionGraph
 
 _share = 0.95  # of contacts: the others are surely boundaries, however few there are
-_near = 0.9  # of the typical strength is no matter, even if all that was learned from is stronger
+_near = 0.93  # of the typical strength is no matter, even if all that was learned from is stronger
 _most = 4.0  # is the largest gain
 TOO_WEAK = "the boundary map is clearly weaker in contacts than every map that was learned from"
 
