@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -30,6 +31,7 @@ from gala.pipeline import Segmenter
 from gala.pipeline.blockwise import segment_blockwise
 from gala.pipeline.blockwise.policies import way_of
 from gala.pipeline.named import HandMade, named_policy
+from gala.pipeline.strength import Strengths
 from strategies import DECIMAL, DYADIC, declared_managers, label_volumes
 
 some = settings(deadline=None, max_examples=40)
@@ -351,6 +353,19 @@ def test_run__a_learned_policy_merges_the_whole_graph(volume, tmp_path):
     assert report["cuts"][0]["threshold"] == segmenter.threshold_
     in_blocks = run(folder, tmp_path / "other.zarr", policy=segmenter, agglomeration="blocks")
     assert in_blocks["merges"] > 0
+
+
+@pytest.mark.compiled
+def test_weak_map__is_told_where_it_cannot_be_raised(volume, tmp_path):
+    folder, arrays = volume
+    segmenter = Segmenter(classifier="naive bayes", features="basic", spacing=(2, 1, 1))
+    segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"])
+    segmenter.learned_ = replace(segmenter.learned_, strengths=Strengths(3.0, 4.0))  # as if all had been stronger
+    with pytest.warns(GalaWarning, match="clearly weaker .* than every map that was learned from; multiply it by 4"):
+        run(folder, tmp_path / "seg.zarr", policy=segmenter)
+    lazy = segmenter.predict(da.from_array(arrays["map"]), da.from_array(arrays["sp"]))
+    with pytest.warns(GalaWarning, match="multiply it by 4"):
+        computed(lazy)
 
 
 @pytest.mark.compiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 
@@ -20,6 +21,7 @@ from gala.errors import (
     ClassifierError,
     FeatureError,
     FileError,
+    GalaWarning,
     ImageError,
     LabelError,
     PolarityWarning,
@@ -615,6 +617,46 @@ def test_inverted_map__is_told(train, fitted):
         quick().fit(1 - train.p1, train.truth, train.superpixels)
     with pytest.warns(PolarityWarning, match="the boundary map seems inverted"):
         fitted.predict(1 - train.p1, train.superpixels)
+
+
+@pytest.mark.parametrize("maps", ["p1", "p4"])
+def test_weak_map__is_raised_to_what_was_learned_and_told(train, maps):
+    image, superpixels = getattr(train, maps), train.superpixels
+    segmenter = quick(features="thorough").fit(image, train.truth, superpixels)
+    with pytest.warns(GalaWarning, match="clearly weaker .* every map that was learned from; it was multiplied by 4 "):
+        found = segmenter.merge_tree(image / 4, superpixels)
+    assert_array_equal(found.priority, segmenter.merge_tree(image, superpixels).priority)
+
+
+def test_weak_map__is_raised_inside_of_its_mask_whatever_lies_outside(train, fitted):
+    mask = np.ones(SHAPE, dtype=bool)
+    mask[:, :5] = False
+    quiet = fitted.predict(train.p1, train.superpixels, mask=mask)
+    with pytest.warns(GalaWarning, match="clearly weaker"):
+        found = fitted.predict(np.where(mask, train.p1 / 4, np.nan), train.superpixels, mask=mask)
+    assert_array_equal(found, quiet)
+
+
+def test_weak_map__is_known_to_what_was_loaded_and_not_to_older_files(train, fitted, tmp_path):
+    fitted.save(tmp_path / "a.npz")
+    loaded = Segmenter.load(tmp_path / "a.npz")
+    assert loaded.learned_.strengths == fitted.learned_.strengths
+    with np.load(tmp_path / "a.npz") as archive:
+        settings = json.loads(str(archive["settings"]))
+    del settings["learned"]["strengths"]
+    rewritten(tmp_path / "a.npz", settings=np.array(json.dumps(settings)))
+    older = Segmenter.load(tmp_path / "a.npz")
+    assert older.learned_.strengths is None
+    assert older.predict(train.p1 / 4, train.superpixels).shape == SHAPE
+
+
+@pytest.mark.parametrize("kind", ["good", "noisy", "gaps", "thin"])
+def test_weak_map__is_none_of_those_made_as_the_ones_learned_from(kind):
+    train, test = (datasets.synthetic((24, 48, 48), kind=kind, seed=seed) for seed in (0, 100))
+    segmenter = quick().fit(train.p1, train.truth, train.superpixels)
+    assert segmenter.predict(test.p1, test.superpixels).shape == test.truth.shape  # warnings are errors
+    with pytest.warns(GalaWarning, match="clearly weaker"):
+        segmenter.predict(np.float32(0.3) * test.p1, test.superpixels)
 
 
 def test_grid_search__chooses_among_parameters():

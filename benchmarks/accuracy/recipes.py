@@ -37,14 +37,17 @@ LARGER_LEAVES = ExtraTreesClassifier(criterion="entropy", min_samples_leaf=5, ma
 
 @dataclass(frozen=True)
 class Learn:
-    """A recipe; with `raw`, it is given the raw image as well."""
+    """A recipe; with `raw`, it is given the raw image as well; without `raising`, weak maps are left as they are."""
 
     recipe: Recipe
     raw: bool = False
+    raising: bool = True
 
     def __call__(self, train, test, maps, spacing, seed):
         segmenter = Segmenter(self.recipe, spacing=spacing, random_state=seed, n_threads=1)
         segmenter.fit(getattr(train, maps), train.truth, train.superpixels, extra=self._extra(train))
+        if not self.raising:
+            segmenter.learned_ = replace(segmenter.learned_, strengths=None)
         tree = segmenter.merge_tree(getattr(test, maps), test.superpixels, extra=self._extra(test))
         return tree, segmenter.threshold_
 
@@ -112,6 +115,7 @@ COMBINATIONS = {
 RECIPES = {
     "default": Learn(Recipe()),
     "historic": Learn(HISTORIC),
+    "default, weak maps as they are": Learn(Recipe(), raising=False),
     "default, no copies": Learn(Recipe(n_copies=0)),
     "default, modern features": Learn(Recipe("modern")),
     "default, random forest": Learn(Recipe(classifier="random forest")),

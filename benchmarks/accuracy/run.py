@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -34,9 +35,10 @@ def code_version():
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def judge(recipe, pair, maps, seed, folder):
-    """Return what a recipe makes of a pair."""
+def judge(recipe, pair, maps, seed, folder, times):
+    """Return what a recipe makes of a pair, the map of the second multiplied."""
     (train, test), spacing = read_pair(pair, folder)
+    test = replace(test, **{maps: times * getattr(test, maps)})
     start = time.perf_counter()
     tree, threshold = RECIPES[recipe](train, test, maps, spacing, seed)
     seconds = time.perf_counter() - start
@@ -57,13 +59,13 @@ def judge(recipe, pair, maps, seed, folder):
     }
 
 
-def kept(recipe, pair, maps, seed, folder, cache, version):
+def kept(recipe, pair, maps, seed, folder, times, cache, version):
     """Return what `judge` returns, from the cache if it is there."""
     draws = 0 if isinstance(RECIPES[recipe], Rule) else seed
-    key = json.dumps([recipe, repr(RECIPES[recipe]), pair, maps, draws, version])
+    key = json.dumps([recipe, repr(RECIPES[recipe]), pair, maps, draws, times, version])
     file = Path(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.json")
     if not file.exists():
-        file.write_text(json.dumps(judge(recipe, pair, maps, seed, folder)))
+        file.write_text(json.dumps(judge(recipe, pair, maps, seed, folder, times)))
     return {"recipe": recipe, "group": pair.group, "pair": pair.number, "maps": maps, "seed": seed} | json.loads(
         file.read_text()
     )
@@ -121,6 +123,7 @@ def main():
     parser.add_argument("--maps", nargs="+", default=["p1"], choices=["p1", "p4"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--times", type=float, default=1.0, help="what maps are multiplied by, where they are judged")
     parser.add_argument("--against", default="mean")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", default=".accuracy-cache")
@@ -131,7 +134,7 @@ def main():
     cells = list(product(asked.volumes, asked.maps))
     version = code_version()
     jobs = [
-        (recipe, pair, maps, seed, asked.folder, asked.cache, version)
+        (recipe, pair, maps, seed, asked.folder, asked.times, asked.cache, version)
         for (group, maps), recipe in product(cells, recipes)
         for pair, seed in product(pairs_of(group, asked.pairs), range(asked.seeds))
     ]

@@ -22,6 +22,7 @@ from gala.features.io import create_fm
 from gala.features.program import output_names
 from gala.graph.caches import Channels, ImageKind
 from gala.pipeline.recipe import DECISIONS, Learned, Recipe
+from gala.pipeline.strength import Strengths
 
 FORMAT = 1
 _PREFIX = "model_"
@@ -62,6 +63,7 @@ def write_segmenter(fn: FileName, stored: Stored) -> None:
             "decision": learned.decision,
             "rescore": learned.rescore,
             "threshold": learned.threshold,
+            "strengths": learned.strengths,
             "provenance": learned.provenance,
         },
     }
@@ -107,6 +109,8 @@ def _from_arrays(arrays: Mapping[str, Array]) -> Stored:
     if described["decision"] not in DECISIONS:
         raise FileError(f"there is no decision named {described['decision']!r}")
     features = create_fm(described.pop("features"))
+    if described.get("strengths") is not None:
+        described["strengths"] = Strengths(*described["strengths"])
     recipe = settings["parameters"].get("recipe")
     settings["parameters"]["recipe"] = None if recipe is None else Recipe(**recipe)
     stored = Stored(learned=Learned(features, FlatClassifier(model), **described), **settings)

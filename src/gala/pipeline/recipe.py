@@ -30,6 +30,7 @@ from gala.graph.build import build_from_volume
 from gala.graph.regions import RegionGraph
 from gala.graph.volume import Volume
 from gala.pipeline.copies import less_sure
+from gala.pipeline.strength import Strengths, strength
 
 # Feature maps by name: each is made for the names of the extra images that there are.
 FEATURE_MAPS: dict[str, Callable[[Sequence[str]], Null]] = {
@@ -64,12 +65,17 @@ class Learned:
     decision: str
     rescore: str
     threshold: float
+    strengths: Strengths | None = None  # of the maps that were learned from
     provenance: Json = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:
         """The policy; graphs for it must keep what its `needs` say."""
         return DECISIONS[self.decision](self.features, self.classifier)
+
+    def gain(self, found: float | None) -> float:
+        """Return by how much a map of strength `found` is to be raised; 1 unless it is much too weak."""
+        return 1.0 if self.strengths is None else self.strengths.gain(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +211,12 @@ class Recipe:
         ]
         overlaps = [truths_of(g, check_truths(own, g._need_volume())) for g, own in zip(starts, truths, strict=True)]
         seen = [learn_flat(g, own, features) for g, own in zip(starts, overlaps, strict=True)]
+        strengths = [strength(g.graph) for g in starts]
         for g, examples in zip(starts, list(seen), strict=True):
-            seen += [replace(examples, X=X) for X in self._copies(g, features, random)]
+            for copy in self._copies(g, features, random):
+                X = RunningGraph(copy, random_priority).describe(features, np.arange(len(copy.edges)))
+                seen.append(replace(examples, X=X))
+                strengths.append(strength(copy))
         for epoch in range(self.n_epochs):
             if epoch > 0:
                 policy = self._decided(features, seen, random)
@@ -221,15 +231,22 @@ class Recipe:
             "n_examples": sum(len(examples.X) for examples in seen),
             "features": list(output_names(features, graphs[0].graph.kind)),
         }
-        return Learned(features, classifier, self.decision, self.rescore, float(self.threshold), provenance)
+        return Learned(
+            features,
+            classifier,
+            self.decision,
+            self.rescore,
+            float(self.threshold),
+            Strengths.of(strengths[: len(starts)], strengths),
+            provenance,
+        )
 
-    def _copies(self, g: RunningGraph, features: Null, random: np.random.Generator) -> Iterator[Floats]:
-        """Yield the features of all contacts in each copy of the volume of `g`."""
+    def _copies(self, g: RunningGraph, features: Null, random: np.random.Generator) -> Iterator[RegionGraph]:
+        """Yield the graph of each copy of the volume of `g`."""
         volume = g._need_volume()
         for _ in range(self.n_copies):
             copy = volume._replace(image=less_sure(volume.image, random, mask=volume.mask))
-            graph = build_from_volume(copy, list(features.leaves()), n_threads=g.n_threads)
-            yield RunningGraph(graph, random_priority).describe(features, np.arange(len(graph.edges)))
+            yield build_from_volume(copy, list(features.leaves()), n_threads=g.n_threads)
 
     def _schedule(self) -> Schedule:
         return Schedule(learning_mode=self.learning_mode, labeling_mode=self.labeling_mode)

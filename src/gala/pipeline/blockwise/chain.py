@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 import zarr
 
 from gala import __version__
+from gala.errors import GalaWarning
 from gala.evaluate import split_vi
 from gala.evaluate.along import table_with
 from gala.features.io import create_fm
@@ -23,6 +25,7 @@ from gala.pipeline.blockwise.inputs import Input, describe, digest, state_of
 from gala.pipeline.blockwise.job import Job, Output
 from gala.pipeline.blockwise.plan import Plan, named, write_json
 from gala.pipeline.blockwise.running import Crew, Stage, Unit
+from gala.pipeline.strength import TOO_WEAK
 
 _FORMAT = 1  # of what is kept between runs: another number makes all blocks anew
 _Known = dict[str, dict[str, Any]]
@@ -50,6 +53,7 @@ class Chain:
         limit, key = self._limit(key)
         self._merge(plan, list(parts), limit, key)
         tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, limit, key)]))["all"]
+        self._warn(tree.get("strength"))
         cuts = [
             self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.priority)]}
             for output in job.outputs
@@ -72,6 +76,13 @@ class Chain:
             "cuts": [cut | {"file": str(job.out.with_name(cut["file"]))} for cut in cuts],
             "stages": {name: {"now": now, "before": old} for name, (now, old) in self.crew.done.items()},
         }
+
+    def _warn(self, found: float | None) -> None:
+        """Warn if the map is clearly weaker than those that were learned from."""
+        learned = self.job.way.strengths
+        gain = 1.0 if learned is None else learned.gain(found)
+        if gain > 1:
+            warnings.warn(f"{TOO_WEAK}; multiply it by {gain:.3g}.", GalaWarning, stacklevel=4)
 
     def _units(
         self,

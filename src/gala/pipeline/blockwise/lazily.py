@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gala._types import Array, Labels
 from gala.engine.agglomerate import agglomerate
-from gala.errors import SettingError, ShapeError
+from gala.errors import GalaWarning, SettingError, ShapeError
 from gala.features.declared import Declared
 from gala.graph.blockwise import build_graph_blockwise, chunks_of, dask_module, relabel_blockwise
 from gala.graph.grid import Box, Grid
@@ -17,6 +18,8 @@ from gala.graph.regions import RegionGraph
 from gala.morpho.blocks import superpixels_of_block
 from gala.pipeline.blockwise.policies import options_in_blocks
 from gala.pipeline.inputs import Kind, by_name, check_kind, n_channels_in, scaled
+from gala.pipeline.recipe import Learned
+from gala.pipeline.strength import TOO_WEAK, strength
 
 if TYPE_CHECKING:
     from gala.pipeline.segmenter import Segmenter
@@ -57,7 +60,7 @@ def predict_lazily(
     leaves = [leaf for leaf in policy.needs.leaves() if isinstance(leaf, Declared)]
     images = {name: _scaled(f"extra[{name!r}]", each) for name, each in others.items()}
     graph = build_graph_blockwise(labels, values, leaves, spacing=segmenter.spacing, mask=keep, extra=images)
-    table = dask.delayed(_table_of, nout=2, pure=False)(graph, policy, segmenter.learned_.rescore, threshold)
+    table = dask.delayed(_table_of, nout=2, pure=False)(graph, segmenter.learned_, threshold)
     return relabel_blockwise(labels, table[0], table[1], mask=keep)
 
 
@@ -122,8 +125,11 @@ def _scaled_block(block: Array, name: str) -> Array:
     return scaled(block, name, block.shape, None)[..., 0]
 
 
-def _table_of(graph: RegionGraph, policy: Any, rescore: str, threshold: float) -> tuple[Labels, Labels]:
-    tree = agglomerate(graph, policy, rescore=rescore)
+def _table_of(graph: RegionGraph, learned: Learned, threshold: float) -> tuple[Labels, Labels]:
+    gain = learned.gain(strength(graph))
+    if gain > 1:
+        warnings.warn(f"{TOO_WEAK}; multiply it by {gain:.3g}.", GalaWarning, stacklevel=2)
+    tree = agglomerate(graph, learned.policy, rescore=learned.rescore)
     return graph.labels, graph.labels[tree.cut(threshold)]
 
 

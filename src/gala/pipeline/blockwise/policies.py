@@ -21,6 +21,7 @@ from gala.pipeline.blockwise.inputs import digest
 from gala.pipeline.inputs import Kind, check_kind
 from gala.pipeline.named import in_distances, learned_file, named_policy
 from gala.pipeline.segmenter import Segmenter
+from gala.pipeline.strength import Strengths
 
 _IN_BLOCKS = ("sigma", "depth", "min_size", "cell", "halo", "max_halo")
 _USUAL = {"method": "watershed", "unit": "voxel", "planes": "together"}  # which is what superpixels in blocks are
@@ -40,6 +41,7 @@ class Way:
     makes_maps: bool = False  # in memory; images were raw when it learned
     spacing: tuple[float, ...] | None = None  # that it learned with
     superpixel_options: Mapping[str, Any] = field(default_factory=dict)  # of `gala.morpho.superpixels`
+    strengths: Strengths | None = None  # of the maps that were learned from
 
     @property
     def features(self) -> list[Declared]:
@@ -136,6 +138,7 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
         makes_maps=segmenter.pixels is not None,
         spacing=None if segmenter.spacing is None else tuple(segmenter.spacing),
         superpixel_options=segmenter.superpixel_options or {},
+        strengths=learned.strengths,
     )
 
 

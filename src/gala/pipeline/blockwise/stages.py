@@ -23,6 +23,7 @@ from gala.graph.regions import RegionGraph
 from gala.pipeline.blockwise.plan import Plan, ready
 from gala.pipeline.blockwise.voxels import Voxels, read_voxels
 from gala.pipeline.inputs import given_volume
+from gala.pipeline.strength import strength
 
 _merges = ("merged_labels", "merged_priority", "merged_tie_labels")
 
@@ -168,6 +169,7 @@ def make_tree(
 ) -> dict[str, Any]:
     """Write the merge tree, of the merges of all blocks or, with a policy, of the whole graph; and cuts of it."""
     leaves = np.load(plan.work / "leaves.npy")
+    found: dict[str, Any] = {}
     files = [plan.merges_file(way, *node) for node in nodes]
     if policy is None:
         tree = replace(assemble(leaves, [Merges(*arrays_of(file, *_merges)) for file in files]), limit=limit)
@@ -175,9 +177,10 @@ def make_tree(
         graph = _read_remainder(files[-1]).graph
         if plan.steps is not None and plan.steps.summary == "strongest":
             graph = rows_of_strongest(graph, features)
+        found["strength"] = strength(graph)
         tree = agglomerate(graph, policy, rescore=rescore, n_threads=1)
     tree.save(fn)
     for threshold, table in tables:
         with replacing(ready(table)) as new, new.open("wb") as stream:
             np.save(stream, leaves[tree.cut(threshold)])
-    return {"merges": tree.n_merges, "segments": {repr(t): tree.n_segments(t) for t, _ in tables}}
+    return found | {"merges": tree.n_merges, "segments": {repr(t): tree.n_segments(t) for t, _ in tables}}
