@@ -356,16 +356,30 @@ def test_run__a_learned_policy_merges_the_whole_graph(volume, tmp_path):
 
 
 @pytest.mark.compiled
-def test_weak_map__is_told_where_it_cannot_be_raised(volume, tmp_path):
+def test_weak_map__is_raised_in_blocks_as_in_memory(volume, tmp_path):
     folder, arrays = volume
     segmenter = Segmenter(classifier="naive bayes", features="basic", spacing=(2, 1, 1))
     segmenter.fit(arrays["map"], arrays["truth"], arrays["sp"])
-    segmenter.learned_ = replace(segmenter.learned_, strengths=Strengths(3.0, 4.0))  # as if all had been stronger
-    with pytest.warns(GalaWarning, match="clearly weaker .* than every map that was learned from; multiply it by 4"):
-        run(folder, tmp_path / "seg.zarr", policy=segmenter)
+    as_it_is = segmenter.merge_tree(arrays["map"], arrays["sp"])
+    segmenter.learned_ = replace(segmenter.learned_, strengths=Strengths(0.99, 1.0))  # as if all had been stronger
+    weak = pytest.warns(GalaWarning, match="clearly weaker .* than every map that was learned from; it is multiplied")
+    with weak:
+        expected = segmenter.predict(arrays["map"], arrays["sp"])
+    with weak:
+        tree = segmenter.merge_tree(arrays["map"], arrays["sp"])
+    with weak:
+        report = run(folder, tmp_path / "seg.zarr", policy=segmenter)
+    assert_array_equal(imio.read(tmp_path / "seg.zarr"), expected)
+    found = MergeTree.load(report["tree"])
+    assert_array_equal(found.children, tree.children)
+    assert_allclose(found.priority, tree.priority, rtol=1e-9)
+    assert not np.array_equal(as_it_is.priority, tree.priority)
+    with weak:
+        again = run(folder, tmp_path / "seg.zarr", policy=segmenter)
+    assert not any(stage["now"] for stage in again["stages"].values())
     lazy = segmenter.predict(da.from_array(arrays["map"]), da.from_array(arrays["sp"]))
-    with pytest.warns(GalaWarning, match="multiply it by 4"):
-        computed(lazy)
+    with weak:
+        assert_array_equal(computed(lazy), expected)
 
 
 @pytest.mark.compiled

@@ -623,7 +623,7 @@ def test_inverted_map__is_told(train, fitted):
 def test_weak_map__is_raised_to_what_was_learned_and_told(train, maps):
     image, superpixels = getattr(train, maps), train.superpixels
     segmenter = quick(features="thorough").fit(image, train.truth, superpixels)
-    with pytest.warns(GalaWarning, match="clearly weaker .* every map that was learned from; it was multiplied by 4 "):
+    with pytest.warns(GalaWarning, match="clearly weaker .* every map that was learned from; it is multiplied by 4 "):
         found = segmenter.merge_tree(image / 4, superpixels)
     assert_array_equal(found.priority, segmenter.merge_tree(image, superpixels).priority)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -16,7 +15,7 @@ from gala import __version__
 from gala._files import FileName
 from gala._types import ArrayLike, Labels
 from gala.engine.agglomerate import agglomerate
-from gala.errors import GalaWarning, SettingError, ShapeError
+from gala.errors import SettingError, ShapeError
 from gala.evaluate import vi
 from gala.features.base import Null
 from gala.graph.blockwise import is_dask
@@ -36,7 +35,7 @@ from gala.pipeline.inputs import (
     maps_of,
 )
 from gala.pipeline.recipe import Recipe
-from gala.pipeline.strength import TOO_WEAK, raised, strength
+from gala.pipeline.strength import raised, strength, warn_of_gain
 from gala.pipeline.training import Progress, Training, steps
 
 
@@ -292,7 +291,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
             If the boundary map is low on boundaries of superpixels.
         GalaWarning
             If it is clearly weaker there than all that were learned from, times 0.6 for instance. It is raised to their
-            level then, unless it is a dask array.
+            level then. A dask array warns when it is computed.
         """
         if is_dask(image, superpixels, mask, *by_name(extra).values()):
             check_is_fitted(self, msg=_NOT_FITTED)
@@ -352,8 +351,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         graph = graph_of(volume, policy.needs, **options).graph
         gain = self.learned_.gain(strength(graph))
         if gain > 1:
-            warnings.warn(f"{TOO_WEAK}; it was multiplied by {gain:.3g} before merging.", GalaWarning, stacklevel=3)
-            brighter = volume._replace(image=raised(volume.image, gain, volume.mask))
+            warn_of_gain(gain)
+            brighter = volume._replace(image=raised(volume.image, gain))
             graph = graph_of(brighter, policy.needs, **options).graph
         return agglomerate(graph, policy, rescore=self.learned_.rescore, n_threads=self.n_threads), volume
 

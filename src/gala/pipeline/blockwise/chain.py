@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 import zarr
 
 from gala import __version__
-from gala.errors import GalaWarning
 from gala.evaluate import split_vi
 from gala.evaluate.along import table_with
 from gala.features.io import create_fm
@@ -25,7 +23,7 @@ from gala.pipeline.blockwise.inputs import Input, describe, digest, state_of
 from gala.pipeline.blockwise.job import Job, Output
 from gala.pipeline.blockwise.plan import Plan, named, write_json
 from gala.pipeline.blockwise.running import Crew, Stage, Unit
-from gala.pipeline.strength import TOO_WEAK
+from gala.pipeline.strength import warn_of_gain
 
 _FORMAT = 1  # of what is kept between runs: another number makes all blocks anew
 _Known = dict[str, dict[str, Any]]
@@ -42,18 +40,18 @@ class Chain:
         """Do all stages, and return a report."""
         job = self.job
         plan = self._plan(self._image())
-        parts = self._graph_parts(plan)
-        graphs = [self.crew.run(self._graph_stage(plan, part, leaves)) for part, leaves in parts.items()]
+        parts, graphs, key = self._graphs(plan)
         self._check_affinities(graphs[0])
-        key = digest(sorted((name, each["key"]) for known in graphs for name, each in known.items()))
-        first = next(iter(parts))
+        first = parts[0]
         labels = Unit("all", key, (plan, first), "labels of all blocks", result=plan.work / "leaves.npy")
         self.crew.run(Stage("labels", stages.find_shared, [labels]))
-        key = digest(key, job.way.key, job.way.in_blocks)
-        limit, key = self._limit(key)
-        self._merge(plan, list(parts), limit, key)
+        limit, key = self._merge(plan, parts, key)
+        if (gain := self._gain(plan, key)) > 1:
+            warn_of_gain(gain)
+            plan = replace(plan, gain=gain)
+            parts, _, key = self._graphs(plan)
+            limit, key = self._merge(plan, parts, key)
         tree = self.crew.run(Stage("tree", stages.make_tree, [self._tree_unit(plan, limit, key)]))["all"]
-        self._warn(tree.get("strength"))
         cuts = [
             self._write(plan, output, key, first) | {"segments": tree["segments"][repr(output.priority)]}
             for output in job.outputs
@@ -76,13 +74,6 @@ class Chain:
             "cuts": [cut | {"file": str(job.out.with_name(cut["file"]))} for cut in cuts],
             "stages": {name: {"now": now, "before": old} for name, (now, old) in self.crew.done.items()},
         }
-
-    def _warn(self, found: float | None) -> None:
-        """Warn if the map is clearly weaker than those that were learned from."""
-        learned = self.job.way.strengths
-        gain = 1.0 if learned is None else learned.gain(found)
-        if gain > 1:
-            warnings.warn(f"{TOO_WEAK}; multiply it by {gain:.3g}.", GalaWarning, stacklevel=4)
 
     def _units(
         self,
@@ -206,12 +197,11 @@ class Chain:
         """The managers that the policy needs."""
         return list(self._leaves.values())
 
-    @property
-    def _settings(self) -> str:
+    def _settings(self, plan: Plan) -> str:
         job = self.job
         extra = {name: job.n_channels_of(volume) for name, volume in job.extra.items()}  # which number channels
         known = job.grid.block_shape, job.background, job.spacing, job.skip, extra
-        return digest(_FORMAT, __version__, *known, *self._of_steps)
+        return digest(_FORMAT, __version__, *known, *self._of_steps, *([plan.gain] if plan.gain > 1 else []))
 
     @property
     def _of_steps(self) -> list[Any]:
@@ -229,18 +219,24 @@ class Chain:
         if n_between and n_inside:
             warn_if_inverted(inside / n_inside, between / n_between, steps.polarity)
 
+    def _graphs(self, plan: Plan) -> tuple[list[str], list[_Known], str]:
+        """Build graphs of blocks; return their parts, what is known of each, and their key."""
+        parts = self._graph_parts(plan)
+        known = [self.crew.run(self._graph_stage(plan, part, leaves)) for part, leaves in parts.items()]
+        return list(parts), known, digest(sorted((name, one["key"]) for each in known for name, one in each.items()))
+
     def _graph_parts(self, plan: Plan) -> dict[str, list[Any]]:
         """Return the managers of each part of the graphs: of parts that are there already, and of one for the rest."""
-        wanted = dict(self._leaves)
+        wanted, settings = dict(self._leaves), self._settings(plan)
         parts: dict[str, list[Any]] = {}
         for file in sorted(plan.work.glob("graphs/*.json")):
             about = json.loads(file.read_text(encoding="utf-8"))
-            if about["settings"] == self._settings and set(about["leaves"]) & set(wanted):
+            if about["settings"] == settings and set(about["leaves"]) & set(wanted):
                 parts[file.stem] = [self._leaf(name) for name in about["leaves"]]
                 wanted = {name: leaf for name, leaf in wanted.items() if name not in about["leaves"]}
         if wanted:
-            part = digest(sorted(wanted), self._settings)[:12]
-            about = {"settings": self._settings, "leaves": sorted(wanted)}
+            part = digest(sorted(wanted), settings)[:12]
+            about = {"settings": settings, "leaves": sorted(wanted)}
             write_json(plan.work / "graphs" / f"{part}.json", about)
             parts[part] = [wanted[name] for name in sorted(wanted)]
         return parts
@@ -267,9 +263,8 @@ class Chain:
         grid = self.job.grid
         return [{place: [] for place in grid.places()}, *map(grid.joins, range(1, len(grid.levels())))]
 
-    @property
-    def _kind(self) -> str:
-        return "blocks" if self.job.way.in_blocks else "whole"
+    def _kind(self, plan: Plan) -> str:
+        return "blocks" if self.job.way.in_blocks else "whole" if plan.gain == 1 else "raised"
 
     def _limit(self, key: str) -> tuple[float, str]:
         """Return how far merges go, and their key: if those that are there go farther than is asked for, as far."""
@@ -280,27 +275,39 @@ class Chain:
         is_there = last.get("key") == digest(digest(key, limit), level, place)
         return (limit, digest(key, limit)) if is_there else (wanted, digest(key, wanted))
 
-    def _merge(self, plan: Plan, parts: list[str], limit: float, key: str) -> None:
-        policy = self.job.way.policy if self.job.way.in_blocks else None
+    def _merge(self, plan: Plan, parts: list[str], key: str) -> tuple[float, str]:
+        """Merge in blocks, or only join, the graphs of this key; return how far, and the key of the result."""
+        policy, kind = self.job.way.policy if self.job.way.in_blocks else None, self._kind(plan)
+        stage = "agglomeration" if plan.gain == 1 else f"agglomeration-{kind}"
+        limit, key = self._limit(digest(key, self.job.way.key, self.job.way.in_blocks))
         for level, nodes in enumerate(self._nodes):
             units = [
                 Unit(
                     f"{level}-{named(place)}",
                     digest(key, level, place),
-                    (plan, self._kind, policy, limit, parts, self.features, level, place, below),
+                    (plan, kind, policy, limit, parts, self.features, level, place, below),
                     f"agglomeration of block {named(place)}, after {level} levels of joins",
-                    result=plan.merges_file(self._kind, level, place),
+                    result=plan.merges_file(kind, level, place),
                 )
                 for place, below in nodes.items()
             ]
-            self.crew.run(Stage("agglomeration", stages.merge_block, units, f"agglomeration {level}"))
+            self.crew.run(Stage(stage, stages.merge_block, units, f"agglomeration {level}"))
+        return limit, key
+
+    def _gain(self, plan: Plan, key: str) -> float:
+        """Return by how much the map is to be raised; blocks that merge by themselves do not know."""
+        learned, root, kind = self.job.way.strengths, self.job.grid.root(), self._kind(plan)
+        if learned is None or self.job.way.in_blocks:
+            return 1.0
+        unit = Unit("all", key, (plan, kind, root), "strength of the map")
+        return learned.gain(self.crew.run(Stage("strength", stages.find_strength, [unit]))["all"]["strength"])
 
     def _tree_unit(self, plan: Plan, limit: float, key: str) -> Unit:
         job = self.job
         nodes = [(level, place) for level, joins in enumerate(self._nodes) for place in joins]
         policy = None if job.way.in_blocks else job.way.policy
         tables = [(output.priority, output.table) for output in job.outputs]
-        arguments = (plan, self._kind, policy, job.way.rescore, self.features, limit, nodes, job.tree, tables)
+        arguments = (plan, self._kind(plan), policy, job.way.rescore, self.features, limit, nodes, job.tree, tables)
         return Unit("all", digest(key, tuple(t for t, _ in tables)), arguments, "tree of all merges", result=job.tree)
 
     # -- segmentations ---------------------------------------------------------------------------------------------

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gala._types import Array, Labels
 from gala.engine.agglomerate import agglomerate
-from gala.errors import GalaWarning, SettingError, ShapeError
+from gala.errors import SettingError, ShapeError
 from gala.features.declared import Declared
 from gala.graph.blockwise import build_graph_blockwise, chunks_of, dask_module, relabel_blockwise
 from gala.graph.grid import Box, Grid
@@ -19,7 +18,7 @@ from gala.morpho.blocks import superpixels_of_block
 from gala.pipeline.blockwise.policies import options_in_blocks
 from gala.pipeline.inputs import Kind, by_name, check_kind, n_channels_in, scaled
 from gala.pipeline.recipe import Learned
-from gala.pipeline.strength import TOO_WEAK, strength
+from gala.pipeline.strength import raised, strength, warn_of_gain
 
 if TYPE_CHECKING:
     from gala.pipeline.segmenter import Segmenter
@@ -59,8 +58,8 @@ def predict_lazily(
     policy = segmenter.learned_.policy
     leaves = [leaf for leaf in policy.needs.leaves() if isinstance(leaf, Declared)]
     images = {name: _scaled(f"extra[{name!r}]", each) for name, each in others.items()}
-    graph = build_graph_blockwise(labels, values, leaves, spacing=segmenter.spacing, mask=keep, extra=images)
-    table = dask.delayed(_table_of, nout=2, pure=False)(graph, segmenter.learned_, threshold)
+    build = _Builder(labels, values, leaves, {"spacing": segmenter.spacing, "mask": keep, "extra": images})
+    table = dask.delayed(_table_of, nout=2, pure=False)(build(), build, segmenter.learned_, threshold)
     return relabel_blockwise(labels, table[0], table[1], mask=keep)
 
 
@@ -125,10 +124,22 @@ def _scaled_block(block: Array, name: str) -> Array:
     return scaled(block, name, block.shape, None)[..., 0]
 
 
-def _table_of(graph: RegionGraph, learned: Learned, threshold: float) -> tuple[Labels, Labels]:
+class _Builder:
+    """Builds the graph of dask arrays; that of a raised map is built in a task, as nobody knows before by how much."""
+
+    def __init__(self, labels: Any, image: Any, leaves: Sequence[Any], options: Mapping[str, Any]) -> None:
+        self.labels, self.image, self.leaves, self.options = labels, image, leaves, options
+
+    def __call__(self, gain: float = 1.0) -> Any:
+        image = self.image if gain == 1 else self.image.map_blocks(raised, gain, dtype=self.image.dtype)
+        return build_graph_blockwise(self.labels, image, self.leaves, **self.options)
+
+
+def _table_of(graph: RegionGraph, build: _Builder, learned: Learned, threshold: float) -> tuple[Labels, Labels]:
     gain = learned.gain(strength(graph))
     if gain > 1:
-        warnings.warn(f"{TOO_WEAK}; multiply it by {gain:.3g}.", GalaWarning, stacklevel=2)
+        warn_of_gain(gain)
+        graph = build(gain).compute(scheduler="synchronous")
     tree = agglomerate(graph, learned.policy, rescore=learned.rescore)
     return graph.labels, graph.labels[tree.cut(threshold)]
 

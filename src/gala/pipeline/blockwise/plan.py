@@ -31,6 +31,7 @@ class Plan:
     skip: bool  # what cannot be read
     is_predicted: bool = False  # the image was made here: where that could not be done it is NaN
     steps: Steps | None = None  # of the image, if it holds affinities
+    gain: float = 1.0  # what the image is raised by, for graphs
 
     @property
     def label_dtype(self) -> np.dtype[Any]:

@@ -23,7 +23,7 @@ from gala.graph.regions import RegionGraph
 from gala.pipeline.blockwise.plan import Plan, ready
 from gala.pipeline.blockwise.voxels import Voxels, read_voxels
 from gala.pipeline.inputs import given_volume
-from gala.pipeline.strength import strength
+from gala.pipeline.strength import raised, strength
 
 _merges = ("merged_labels", "merged_priority", "merged_tie_labels")
 
@@ -39,7 +39,7 @@ def build_block(plan: Plan, part: str, features: Sequence[Any], place: Place) ->
     given = given_volume(voxels.image, extra=voxels.extra, mask=keep, ndim=ndim)
     graph = block_graph(
         voxels.labels,
-        given.image,
+        given.image if plan.gain == 1 else raised(given.image, plan.gain),
         list(features),
         plan.grid,
         place,
@@ -156,6 +156,11 @@ def _read_remainder(fn: Path) -> Remainder:
     return Remainder(graph, tie_labels)
 
 
+def find_strength(plan: Plan, way: str, root: tuple[int, Place]) -> dict[str, Any]:
+    """Return how strong the map is in the contacts of the whole graph."""
+    return {"strength": strength(_read_remainder(plan.merges_file(way, *root)).graph)}
+
+
 def make_tree(
     plan: Plan,
     way: str,
@@ -177,7 +182,6 @@ def make_tree(
         graph = _read_remainder(files[-1]).graph
         if plan.steps is not None and plan.steps.summary == "strongest":
             graph = rows_of_strongest(graph, features)
-        found["strength"] = strength(graph)
         tree = agglomerate(graph, policy, rescore=rescore, n_threads=1)
     tree.save(fn)
     for threshold, table in tables:
