@@ -226,6 +226,13 @@ def test_segment__partitions_are_those_of_the_library(volumes, method):
     far = None if method.startswith("gasp") else lifted
     expected = partition(graph, method, lifted=far, bias=0.4).segmentation(volumes["test"].superpixels)
     np.testing.assert_array_equal(imio.read("seg.h5"), expected)
+    assert Path("seg-tree.npz").exists() == method.startswith("gasp")
+    if method.startswith("gasp"):
+        good("cut", "sp.zarr", "seg-tree.npz", "again.h5", "-t", 0)
+        np.testing.assert_array_equal(imio.read("again.h5"), expected)
+        good("segment", *given, "two.h5", "--policy", method, "-t", 0.4, "-t", 0.6, "--tree", "kept.npz")
+        assert MergeTree.load("kept-0.4.npz").cut(0).tolist() == MergeTree.load("seg-tree.npz").cut(0).tolist()
+        assert Path("kept-0.6.npz").exists()
     good("segment", "map.h5", "of-map.h5", "--policy", method, "--superpixels", "sp.zarr")
     assert 1 < len(np.unique(imio.read("of-map.h5"))) <= volumes["test"].superpixels.max()
 

@@ -192,8 +192,12 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
     way, is_tree = request.way, request.policy not in METHODS
     files = name_outputs(out, request.thresholds or (way.threshold_,))
     kept = Path(beside(out, "tree", ".npz")) if request.tree is None else request.tree
+    # The weights of GASP are another graph's at each threshold, and so is its tree.
+    named = name_outputs(str(kept), [*files]) if request.policy.startswith("gasp") else {}
+    trees = {threshold: Path(fn) for threshold, fn in named.items()}
+    kept_trees = [kept] if is_tree else [*trees.values()]
     made = beside(out, "superpixels") if request.superpixels is None else None
-    check_outputs([*files.values(), kept if is_tree else None, made], [*inputs, request.model, request.pixels])
+    check_outputs([*files.values(), *kept_trees, made], [*inputs, request.model, request.pixels])
     if request.affinities is None:
         check_same_voxels(inputs)
         if isinstance(way, Segmenter) and request.pixels is None and way.pixels is None:
@@ -202,7 +206,8 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
         request.priority(threshold)
     predictor = None if request.pixels is None else load_pixels(request.pixels)
     plan: dict[str, Any] = {"image": image, "policy": request.policy, "files": [*files.values()]}
-    plan |= {"superpixels": request.superpixels or made} | ({"tree": str(kept)} if is_tree else {})
+    plan |= {"superpixels": request.superpixels or made}
+    plan |= {"tree": ", ".join(map(str, kept_trees))} if kept_trees else {}
     if dry_run:
         return plan
     with step("Reading"):
@@ -220,7 +225,7 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
             imio.write(made, labels, spacing=request.spacing, provenance=origin)
     outputs = Outputs(files, request.spacing, origin, labels.size)
     if not is_tree:
-        return plan | {"cuts": outputs.write(_partitions(request, way, boundary, labels, keep))}
+        return plan | {"cuts": outputs.write(_partitions(request, way, boundary, labels, keep, trees))}
     with step("Building the graph, merging, and writing the tree", labels.size):
         merges = way.merge_tree(boundary, labels, mask=keep, **others)
         merges.save(kept)
@@ -229,9 +234,9 @@ def segment(request: Request, *, dry_run: bool = False) -> dict[str, Any]:
 
 
 def _partitions(
-    request: Request, way: Any, boundary: Array, labels: Labels, keep: Array | None
+    request: Request, way: Any, boundary: Array, labels: Labels, keep: Array | None, trees: Mapping[float, Path]
 ) -> Callable[[float], tuple[Labels, int]]:
-    """Return what partitions the graph, given where attraction ends."""
+    """Return what partitions the graph, given where attraction ends, and keeps the tree of it, if it has one."""
     with step("Building the graph", labels.size):
         graph, lifted = way.graph(boundary, labels, mask=keep)
     options: dict[str, Any] = {
@@ -241,6 +246,8 @@ def _partitions(
 
     def partition_at(threshold: float) -> tuple[Labels, int]:
         found = partition(graph, request.policy, way.policy, bias=request.priority(threshold), **options)
+        if found.tree is not None and threshold in trees:
+            found.tree.save(trees[threshold])
         return found.segmentation(labels, mask=keep, n_threads=request.n_threads), found.n_segments
 
     return partition_at
