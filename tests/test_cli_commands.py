@@ -22,6 +22,7 @@ from gala.engine.partition import partition
 from gala.engine.policy import boundary_mean, boundary_quantile
 from gala.imio import write_h5_stack
 from gala.morpho import boundary_labels, superpixels
+from gala.pipeline.named import affinity_maps
 from processes import heed_interrupts
 from real import path_of
 
@@ -146,6 +147,32 @@ def test_train__writes_the_segmenter_of_the_library(volumes):
     test = volumes["test"]
     found = Segmenter.load("new.npz").predict(test.p1, test.superpixels)
     np.testing.assert_array_equal(found, Segmenter.load("model.npz").predict(test.p1, test.superpixels))
+
+
+@pytest.mark.usefixtures("inside")
+def test_train__learns_from_affinities_what_segment_reads_in_them(volumes):
+    train, test = volumes["train"], volumes["test"]
+    imio.write("a-aff.zarr", affinities_of(train.p1), axes="czyx")
+    np.save("aff.npy", affinities_of(test.p1))
+    offsets = ("--offsets", "-1,0,0 0,-1,0 0,0,-1 0,0,-3")
+    given = ("--image", "a-aff.zarr", "--truth", "a-truth.h5", "--superpixels", "a-sp.h5")
+    good("train", "m.npz", *given, *offsets, "--spacing", "30,4,4")
+    good(
+        "segment",
+        "--affinities",
+        "aff.npy",
+        *offsets,
+        "seg.h5",
+        "--superpixels",
+        "sp.zarr",
+        "--policy",
+        "learned:m.npz",
+    )
+    maps = [affinity_maps(affinities_of(volume.p1), STEPS) for volume in (train, test)]
+    segmenter = Segmenter(spacing=SPACING).fit(maps[0], train.truth, train.superpixels)
+    np.testing.assert_array_equal(imio.read("seg.h5"), segmenter.predict(maps[1], test.superpixels))
+    refused = run("train", "new.npz", *given, "--offsets", "-1,0,0 0,-1,0")
+    assert "channels, one for each offset" in refused.output
 
 
 @pytest.mark.usefixtures("inside")

@@ -76,6 +76,17 @@ def spacing() -> Option:
     return click.option("--spacing", type=Lengths(), metavar="LENGTHS", help=text)
 
 
+def offsets(text: str) -> Option:
+    """Take the steps of affinities."""
+    return click.option("--offsets", type=Offsets(), metavar="STEPS", help=text)
+
+
+def polarity() -> Option:
+    """Take what affinities mean."""
+    text = "Whether an affinity of 1 is together (default) or apart."
+    return click.option("--polarity", type=click.Choice(["attractive", "repulsive"]), default="attractive", help=text)
+
+
 def thresholds(text: str, *, default: tuple[float, ...] = (), required: bool = False) -> Option:
     """Take where to cut, as often as is wanted."""
     names = ("-t", "--threshold", "thresholds")

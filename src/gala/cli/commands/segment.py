@@ -19,7 +19,6 @@ _policies = (
     "mean, median, min, max, sum, quantile:Q or mean-sem:A of the map along a contact; learned:MODEL; multicut, "
     "mutex, or gasp- and mean, sum, max, min or abs-max, with -cannot-link or not."
 )
-_polarity = "Whether an affinity of 1 is together (default) or apart."
 _convention = "Whether thresholds and quantiles are of distances, one minus the affinity (default), or of affinities."
 
 
@@ -27,13 +26,8 @@ _convention = "Whether thresholds and quantiles are of distances, one minus the 
 @click.argument("image", metavar="[IMAGE]", required=False)
 @click.argument("out", metavar="OUT", required=False)
 @click.option("--affinities", metavar="VOLUME", help="Affinities, a channel for each of --offsets, in place of IMAGE.")
-@click.option(
-    "--offsets",
-    type=options.Offsets(),
-    metavar="STEPS",
-    help='Steps in voxels along each axis: "-1,0,0 0,-1,0 0,0,-1".',
-)
-@click.option("--polarity", type=click.Choice(["attractive", "repulsive"]), default="attractive", help=_polarity)
+@options.offsets('Steps in voxels along each axis: "-1,0,0 0,-1,0 0,0,-1".')
+@options.polarity()
 @click.option("--convention", type=click.Choice(["distance", "affinity"]), default="distance", help=_convention)
 @click.option("--superpixels", metavar="VOLUME", help="Superpixels to merge. Default: made of the image, and kept.")
 @click.option("--policy", default="mean", metavar="POLICY", show_default=True, help=_policies)

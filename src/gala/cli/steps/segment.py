@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gala import imio
 from gala._types import Array, Labels
 from gala.cli.steps.pixels import load_pixels
@@ -19,12 +17,13 @@ from gala.cli.steps.volumes import (
     check_same_voxels,
     common_spacing,
     name_outputs,
+    read_affinities,
     read_labels,
     read_maybe,
 )
 from gala.cli.talk import bar_on_terminal, step
 from gala.engine.partition import METHODS, partition
-from gala.errors import SettingError, ShapeError
+from gala.errors import SettingError
 from gala.graph.affinities import as_priority
 from gala.graph.segments import cut_labels, leaf_labels
 from gala.graph.tree import MergeTree
@@ -172,12 +171,7 @@ class Request:
         if self.affinities is None:
             image: Array = imio.read(self.image)
             return image
-        ndim = len(self.affinities.offsets[0])
-        try:
-            values = imio.read(self.image, axes="c" + "tzyx"[-ndim:])
-        except ShapeError:  # the file says otherwise
-            values = imio.read(self.image)
-        first: Array = np.moveaxis(values, -1, 0)
+        first = read_affinities(self.image, len(self.affinities.offsets[0]))
         if self.model is None:
             return first
         return affinity_maps(first, self.affinities.offsets, polarity=self.affinities.polarity)

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from gala import imio
-from gala.cli.steps.volumes import Lengths, check_outputs, check_same_voxels, common_spacing, read_labels
+from gala._types import Array
+from gala.cli.steps.volumes import (
+    Lengths,
+    check_outputs,
+    check_same_voxels,
+    common_spacing,
+    read_affinities,
+    read_labels,
+)
 from gala.cli.talk import bar_on_terminal, step
 from gala.errors import SettingError
 from gala.pipeline import Segmenter
+from gala.pipeline.named import affinity_maps
 
 
 def run(
@@ -19,6 +28,8 @@ def run(
     images: Sequence[str],
     truths: Sequence[str],
     superpixels: Sequence[str] = (),
+    offsets: Sequence[Sequence[int]] | None = None,
+    polarity: str = "attractive",
     extra: Sequence[tuple[str, str]] = (),
     threshold: str = "auto",
     spacing: Lengths | None = None,
@@ -35,7 +46,9 @@ def run(
     inputs = [*truths, *superpixels, *images, *(volume for _, volume in extra)]
     lengths = common_spacing(spacing, inputs)
     check_outputs([model], inputs)
-    for one in zip(truths, *([superpixels] if superpixels else []), images, *named.values(), strict=True):
+    # Affinities have channels first, or not: that they fit is found out when they are read.
+    of_maps = [images] if offsets is None else []
+    for one in zip(truths, *([superpixels] if superpixels else []), *of_maps, *named.values(), strict=True):
         check_same_voxels(one)
     plan: dict[str, Any] = {"volumes": len(images), "file": str(model)}
     segmenter = Segmenter(
@@ -48,7 +61,7 @@ def run(
     if dry_run:
         return plan
     with step("Reading"):
-        maps = [imio.read(name) for name in images]
+        maps = [_read_map(name, offsets, polarity) for name in images]
         labels = [[read_labels(name) for name in names] for names in (truths, superpixels)]
         raws = [{name: imio.read(each[i]) for name, each in named.items()} for i in range(len(images))]
     with step("Learning", sum(truth.size for truth in labels[0])):
@@ -56,6 +69,13 @@ def run(
     segmenter.save(model)
     held_out = {} if segmenter.held_out_vi_ is None else {"held-out VI": segmenter.held_out_vi_}
     return plan | {"threshold": segmenter.threshold_} | held_out
+
+
+def _read_map(name: str, offsets: Sequence[Sequence[int]] | None, polarity: str) -> Array:
+    if offsets is None:
+        image: Array = imio.read(name)
+        return image
+    return affinity_maps(read_affinities(name, len(offsets[0])), offsets, polarity=polarity)
 
 
 def _threshold(given: str) -> str | float:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from gala import imio
-from gala._types import Labels
+from gala._types import Array, Labels
 from gala.errors import FileError, SettingError, ShapeError
 from gala.graph.labels import as_labels
 from gala.graph.volume import check_spacing
@@ -77,6 +79,15 @@ def _split(path: str) -> tuple[str, str]:
     if stem.endswith(".ome"):
         return stem.removesuffix(".ome"), f".ome.{last}"
     return stem, f".{last}"
+
+
+def read_affinities(name: str, ndim: int) -> Array:
+    """Read affinities as channels first, which may not be how the file has them."""
+    try:
+        values = imio.read(name, axes="c" + "tzyx"[-ndim:])
+    except ShapeError:  # the file says otherwise
+        values = imio.read(name)
+    return np.moveaxis(values, -1, 0)
 
 
 def beside(out: str, what: str, extension: str | None = None) -> str:
