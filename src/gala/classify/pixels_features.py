@@ -18,6 +18,7 @@ from scipy import ndimage
 from gala._kernels.eigenvalues import write_eigenvalues
 from gala._types import Array
 from gala.classify.tiles import Box
+from gala.graph.grid import within
 
 _REACH = 3.5  # of a window, in standard deviations
 _LEAST = 0.5  # standard deviation, in voxels: windows less wide hold one voxel, whose derivative is 0
@@ -93,9 +94,7 @@ class Filters(NamedTuple):
         """Yield the features of one scale, each of the shape of `inner`; small scales read less of the halo."""
         sides = list(zip(inner, self._halo(scale), values.shape, strict=True))
         near = tuple(slice(max(box.start - by, 0), min(box.stop + by, n)) for box, by, n in sides)
-        core = tuple(
-            slice(box.start - side.start, box.stop - side.start) for box, side in zip(inner, near, strict=True)
-        )
+        core = within(inner, near)
         derivatives = self._derivatives(values[near], scale)
         n = len(self.steps)
         gradient = [derivatives[_orders(n, a)] for a in range(n)]

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from gala._kernels.threads import map_over_threads, resolve_n_threads
 from gala._types import Array
 from gala.errors import ImageError, SettingError
+from gala.graph.grid import within
 
 Piece = TypeVar("Piece")
 Box: TypeAlias = tuple[slice, ...]
@@ -74,14 +75,11 @@ class Window:
     def _shared(self, box: Box) -> tuple[Box, Box, list[int]]:
         """Return what a box and this one share, as places in each, and the shape of the box."""
         given = (*box, *(slice(0, n) for n in self.shape[len(box) :]))
-        both = [
+        both = tuple(
             slice(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))
             for a, b in zip(given, self.box, strict=True)
-        ]
-        here, there = (
-            tuple(slice(c.start - a.start, c.stop - a.start) for c, a in zip(both, around, strict=True))
-            for around in (self.box, given)
         )
+        here, there = within(both, self.box), within(both, given)
         return here, there, [side.stop - side.start for side in given]
 
     def __getitem__(self, box: Box, /) -> Array:
@@ -118,8 +116,7 @@ def _tile(start: Sequence[int], shape: Sequence[int], tile_shape: Sequence[int],
     sides = list(zip(start, shape, tile_shape, halo, strict=True))
     core = tuple(slice(at, min(at + step, n)) for at, n, step, _ in sides)
     read = tuple(slice(max(at - by, 0), min(at + step + by, n)) for at, n, step, by in sides)
-    inner = tuple(slice(c.start - r.start, c.stop - r.start) for c, r in zip(core, read, strict=True))
-    return Tile(core, read, inner)
+    return Tile(core, read, within(core, read))
 
 
 def as_source(image: Any, name: str = "image") -> Source:

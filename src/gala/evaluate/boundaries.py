@@ -18,6 +18,7 @@ from gala.errors import LabelError, SettingError
 from gala.evaluate.blocks import Block, cubes_of, paired, read_labels
 from gala.evaluate.contingency import is_one_of
 from gala.evaluate.conventions import Convention, Ignored, settled
+from gala.graph.grid import within
 from gala.graph.volume import check_spacing
 
 
@@ -147,10 +148,7 @@ def _grown(block: Block, reach: Sequence[int], shape: tuple[int, ...]) -> tuple[
         slice(max(0, axis.start - more), min(length, axis.stop + more))
         for axis, more, length in zip(block, reach, shape, strict=True)
     )
-    core = tuple(
-        slice(axis.start - outer.start, axis.stop - outer.start) for axis, outer in zip(block, around, strict=True)
-    )
-    return around, core
+    return around, within(block, around)
 
 
 def _near(voxels: Bools, others: Bools, core: Block, furthest: float, steps: tuple[float, ...]) -> tuple[int, int]:

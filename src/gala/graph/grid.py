@@ -181,6 +181,18 @@ def within(box: Box, outer: Box) -> Box:
     return tuple(slice(part.start - whole.start, part.stop - whole.start) for part, whole in sides)
 
 
+def placed(inner: Box, outer: Box) -> Box:
+    """Return where a box of an array is, given where the array is: what `within` was given.
+
+    Examples
+    --------
+    >>> placed((slice(1, 3), slice(0, 5)), (slice(1, 6), slice(0, 5)))
+    (slice(2, 4, None), slice(0, 5, None))
+    """
+    sides = zip(inner, outer, strict=True)
+    return tuple(slice(part.start + whole.start, part.stop + whole.start) for part, whole in sides)
+
+
 def reaching(box: Box, steps: Sequence[Sequence[int]], shape: tuple[int, ...]) -> Box:
     """Return a box and all voxels of the volume that steps lead to from there, as a box.
 

@@ -20,6 +20,7 @@ from gala._kernels.basins import join_shallow, join_small
 from gala._kernels.descent import descend, lattice_distances, lattice_points, nearest_points
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.errors import SettingError, ShapeError
+from gala.graph.grid import placed
 from gala.graph.volume import check_spacing
 from gala.morpho.basins import passes, weakest_first
 from gala.morpho.checks import Box, check_not_negative, fitting
@@ -174,8 +175,7 @@ def _superpixels(look: _Look, core: Box, halo: int) -> BlockSuperpixels:
         return BlockSuperpixels(labels, halo, _cut_off(labels, uncertain, core, look.shape))
     farthest, n_cut = halo, 0
     for part in _parts(uncertain):
-        there = tuple(slice(c.start + p.start, c.start + p.stop) for c, p in zip(core, part, strict=True))
-        found = _superpixels(look, there, min(2 * halo, look.last))
+        found = _superpixels(look, placed(part, core), min(2 * halo, look.last))
         labels[part] = found.labels
         farthest, n_cut = max(farthest, found.halo), n_cut + found.n_cut
     return BlockSuperpixels(labels, farthest, n_cut)

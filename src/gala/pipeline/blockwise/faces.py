@@ -15,7 +15,7 @@ from gala._files import read_archive, write_archive
 from gala._types import Array
 from gala.errors import FileError
 from gala.graph.files import FORMAT
-from gala.graph.grid import Face, Place
+from gala.graph.grid import Face, Place, within
 from gala.pipeline.blockwise.inputs import Input, describe, digest
 from gala.pipeline.blockwise.plan import Plan, named, ready, write_json
 
@@ -65,8 +65,7 @@ def keep_faces(plan: Plan, place: Place, labels: Array, states: dict[str, str]) 
     layers = {}
     for face in plan.grid.faces(place):
         layer = plan.grid.layer(place, face.axis, face.end)
-        inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(layer, box, strict=True))
-        layers[_name(face.axis, face.end)] = labels[inner]
+        layers[_name(face.axis, face.end)] = labels[within(layer, box)]
     _marker(plan, place).unlink(missing_ok=True)  # which belongs to what is replaced
     write_archive(ready(_file(plan, place)), FORMAT, layers)
     write_json(_marker(plan, place), states)

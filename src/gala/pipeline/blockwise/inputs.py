@@ -15,7 +15,7 @@ import numpy as np
 from gala import imio
 from gala._types import Array, Bools
 from gala.errors import FileError, SettingError, ShapeError
-from gala.graph.grid import Box, Grid
+from gala.graph.grid import Box, Grid, within
 from gala.imio.locations import Location
 from gala.imio.volume import Volume
 
@@ -119,7 +119,7 @@ class Input:
         lost = np.zeros(sides, dtype=np.bool_)
         chunks = (self.chunks or self.shape)[: len(box)]
         for chunk in _pieces(box, chunks):
-            inner = tuple(slice(c.start - b.start, c.stop - b.start) for b, c in zip(box, chunk, strict=True))
+            inner = within(chunk, box)
             found = self._read_maybe(chunk)
             lost[inner] = found is None
             values[inner] = 0 if found is None else found

@@ -174,7 +174,6 @@ def make_tree(
 ) -> dict[str, Any]:
     """Write the merge tree, of the merges of all blocks or, with a policy, of the whole graph; and cuts of it."""
     leaves = np.load(plan.work / "leaves.npy")
-    found: dict[str, Any] = {}
     files = [plan.merges_file(way, *node) for node in nodes]
     if policy is None:
         tree = replace(assemble(leaves, [Merges(*arrays_of(file, *_merges)) for file in files]), limit=limit)
@@ -187,4 +186,4 @@ def make_tree(
     for threshold, table in tables:
         with replacing(ready(table)) as new, new.open("wb") as stream:
             np.save(stream, leaves[tree.cut(threshold)])
-    return found | {"merges": tree.n_merges, "segments": {repr(t): tree.n_segments(t) for t, _ in tables}}
+    return {"merges": tree.n_merges, "segments": {repr(t): tree.n_segments(t) for t, _ in tables}}

@@ -17,7 +17,7 @@ from gala._types import Array
 from gala.classify.tiles import Window
 from gala.errors import FileError
 from gala.graph.files import FORMAT
-from gala.graph.grid import Box, Grid, Place, chunk_side
+from gala.graph.grid import Box, Grid, Place, chunk_side, placed
 from gala.graph.labels import as_labels
 from gala.graph.overlaps import Overlaps, count_overlaps, join_overlaps
 from gala.graph.voxels import map_labels
@@ -166,7 +166,7 @@ def coarsen_block(out: Path, level: int, factors: tuple[int, ...], grid: Grid, p
     windows = coarser(as_volume(_scale(out, level - 1)), factors, "labels")
     chunks = Grid.of([part.stop - part.start for part in box], scale.chunks)
     for chunk in map(chunks.box, chunks.places()):
-        there = tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, chunk, strict=True))
+        there = placed(chunk, box)
         scale[there] = windows[there]
 
 
