@@ -27,9 +27,7 @@ class Pairs(NamedTuple):
 
 
 @kernel
-def gather_pairs(
-    block: Block, pairs: Pairs, of_pairs: Gathering, rows: Floats
-) -> tuple[Ints, Floats, float, float, int]:
+def gather_pairs(block: Block, pairs: Pairs, of_pairs: Gathering, rows: Floats) -> tuple[Ints, Floats, float]:
     """Return which regions pairs connect, and the cache rows of the boundaries between these.
 
     `rows`, shape (R, B), is room for as many rows as there may be; if it is not enough, more is made. NumPy makes it,
@@ -39,9 +37,7 @@ def gather_pairs(
     -------
     edges : int64 (E, 2), regions u < v, in the order in which they were met
     rows : float64 (E, B)
-    between : the sum of all these boundaries
-    inside : the sum of the boundaries of pairs within regions, each to 16 bits
-    n_inside : how many such pairs there are
+    total : the sum of all these boundaries
     """
     longest = 1
     for r in range(pairs.runs.shape[0]):
@@ -51,7 +47,7 @@ def gather_pairs(
     room = new_buffer(BUFFER + longest, block)
     chosen = np.empty(longest, dtype=np.int64)
     differs = np.empty(longest, dtype=np.int32)
-    n_edges, n, between, inside, n_inside = 0, 0, 0.0, 0, 0
+    n_edges, n, total = 0, 0, 0.0
     for r in range(pairs.runs.shape[0]):
         channel, voxel, here, there, length = pairs.runs[r]
         own, other = block.regions[here : here + length], block.regions[there : there + length]
@@ -61,9 +57,6 @@ def gather_pairs(
         for j in range(length):
             chosen[n_chosen] = j
             n_chosen += np.uint64(differs[j])
-        sum_of_run, n_of_run = _sum_inside(pairs, channel, voxel, own, other)
-        inside += sum_of_run
-        n_inside += n_of_run
         # Room for all that the run may bring: arrays that never change in an inner loop make it faster.
         while n_edges + np.int64(n_chosen) > edges.shape[0]:
             edges = np.concatenate((edges, np.empty_like(edges)))
@@ -83,12 +76,29 @@ def gather_pairs(
             value = _boundary(pairs, channel, voxel + np.int64(place))
             room.owners[np.uint64(n)] = value_at(table, slot)
             room.values[np.uint64(n), 0] = value
-            between += value
+            total += value
             n += 1
         if n > BUFFER or r == pairs.runs.shape[0] - 1:
             join_voxels(block, of_pairs, room, n, rows)
             n = 0
-    return edges[:n_edges], rows[:n_edges], between, inside / _FINE, n_inside
+    return edges[:n_edges], rows[:n_edges], total
+
+
+@kernel
+def sum_inside(block: Block, pairs: Pairs) -> tuple[float, int]:
+    """Return the sum of the boundaries of the pairs within regions, each to 16 bits, and how many there are.
+
+    Whole numbers are added several at a time, and in any order.
+    """
+    total, n = np.int64(0), np.int64(0)
+    for r in range(pairs.runs.shape[0]):
+        channel, voxel, here, there, length = pairs.runs[r]
+        own, other = block.regions[here : here + length], block.regions[there : there + length]
+        for j in range(length):
+            is_inside = (own[j] == other[j]) & (own[j] >= 0)
+            n += is_inside
+            total += np.int32(_FINE * _boundary(pairs, channel, voxel + j)) * is_inside
+    return total / _FINE, int(n)
 
 
 @kernel
@@ -145,20 +155,6 @@ def keep_lowest(
     """Lower the lowest value."""
     for i in range(owner.size):
         out[owner[i], first] = min(out[owner[i], first], values[i, 0])
-
-
-@pasted
-def _sum_inside(pairs: Pairs, channel: int, voxel: int, own: Ints, other: Ints) -> tuple[int, int]:
-    """Return the sum of the boundaries of a run's pairs within regions, in parts of `_FINE`, and how many there are.
-
-    Whole numbers are added several at a time, and in any order.
-    """
-    total, n = np.int64(0), np.int64(0)
-    for j in range(own.size):
-        is_inside = (own[j] == other[j]) & (own[j] >= 0)
-        n += is_inside
-        total += np.int32(_FINE * _boundary(pairs, channel, voxel + j)) * is_inside
-    return int(total), int(n)
 
 
 @pasted

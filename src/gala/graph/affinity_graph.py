@@ -14,7 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from gala._kernels.adjacency import Block, Gathering
-from gala._kernels.affinity import Pairs, gather_each, gather_pairs, gather_voxels, keep_lowest, mean_of_pairs
+from gala._kernels.affinity import (
+    Pairs,
+    gather_each,
+    gather_pairs,
+    gather_voxels,
+    keep_lowest,
+    mean_of_pairs,
+    sum_inside,
+)
 from gala._kernels.jit import gather_kernels
 from gala._kernels.threads import map_over_threads
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
@@ -310,15 +318,15 @@ def _slab(part: Part, kept: Kept, planes: range) -> Counted:
     rows = gather_voxels(block._replace(n_channels=int(is_read)), kept.of_regions, len(found))
     borders = border_sizes_of(numbers[inner], own, part.shape, len(found))
     room = kept.room(len(found))
-    pairs, contact_rows, between, inside, n_inside = gather_pairs(block, local, kept.of_contacts, room)
+    pairs, contact_rows, between = gather_pairs(block, local, kept.of_contacts, room)
     parts = pairs, rows, contact_rows, borders, pairs
     graph = slab_graph(found, parts, kept.region_spec, kept.contact_spec, part.volume)
     far = Pairs(values, local.attractive, runs[~is_local])
-    pairs, contact_rows, *_ = gather_pairs(block, far, kept.of_contacts, room)
+    pairs, contact_rows, _ = gather_pairs(block, far, kept.of_contacts, room)
     parts = pairs, np.empty((len(found), 0)), contact_rows, borders, pairs
     lifted = slab_graph(found, parts, CacheSpec.sums(), kept.contact_spec, part.volume)
     kept.rooms.append(room)
-    return Counted(graph, lifted, between, inside, n_inside)
+    return Counted(graph, lifted, between, *sum_inside(block, local))
 
 
 def _numbered(part: Part, seen: Box) -> tuple[Labels, Array]:
