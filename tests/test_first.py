@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -18,17 +21,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gala import datasets
+from gala._kernels import topology
 from gala.agglo import Rag
 from gala.classify.contributions import contributions
 from gala.classify.flat import lay_flat, predict
 from gala.engine.agglomerate import agglomerate
+from gala.engine.enclosure import largest_shares, usual_share
 from gala.engine.explain import explain
 from gala.engine.policy import boundary_mean, classifier_probability, make_ladder, mean_log_odds
+from gala.engine.policy.first import SURFACE
 from gala.engine.running import RunningGraph
 from gala.errors import ClassifierError, FeatureError, PolicyError, SettingError, ShapeError
+from gala.evaluate import vi
 from gala.features import moments
 from gala.graph.build import build_graph
-from gala.pipeline.copies import less_sure
+from gala.pipeline import Recipe, Segmenter
+from gala.pipeline.copies import factors, less_sure
 
 pytestmark = pytest.mark.compiled  # volumes are too large for plain Python
 features = moments.Manager(2)
@@ -71,34 +79,64 @@ def trees_of(seed=0):
     ]
 
 
-def mean_linkage(graph, score):
-    """Return the heights of merges by the mean of scores, in plain Python."""
+def mean_linkage(graph, score, enclosed=1.0):
+    """Return the heights of merges by the mean of scores, less for enclosed regions, in plain Python."""
     weight = np.sqrt(graph.contact_sizes)
     doubt = 0.3 * weight.mean()
-    pairs = {tuple(e): [w, w * s] for e, w, s in zip(graph.edges.tolist(), weight, score, strict=True)}
-    found = []
+    rows = zip(graph.edges.tolist(), weight, score, graph.contact_sizes, strict=True)
+    pairs = {tuple(e): np.array([w, w * s, n]) for e, w, s, n in rows}
+    at_border = dict(enumerate(graph.border_sizes.tolist()))
+
+    def log_odds(pair):
+        w, ws, n = pairs[pair]
+        share = max(n / (at_border[one] + sum(pairs[p][2] for p in pairs if one in p)) for one in pair)
+        nearness = (share - enclosed) / (1 - enclosed) if share > enclosed else 0
+        return ws / (w + doubt) - 6 * nearness
+
+    found, priority = [], {pair: log_odds(pair) for pair in pairs}
     for new in range(graph.n_regions, 2 * graph.n_regions - 1):
-        (u, v), _ = min(pairs.items(), key=lambda item: item[1][1] / (item[1][0] + doubt))
-        w, ws = pairs.pop((u, v))
-        found.append(1 / (1 + np.exp(-ws / (w + doubt))))
+        u, v = min(priority, key=priority.get)
+        found.append(1 / (1 + np.exp(-priority.pop((u, v)))))
+        del pairs[u, v]
+        at_border[new] = at_border.pop(u) + at_border.pop(v)
+        joined = []
         for pair in [pair for pair in pairs if u in pair or v in pair]:
             (other,) = set(pair) - {u, v}
-            row = pairs.setdefault((other, new), [0.0, 0.0])
-            row[:] = np.add(row, pairs.pop(pair))
+            row, before = pairs.pop(pair), priority.pop(pair)
+            if (other, new) in pairs:
+                pairs[other, new] += row
+                joined.append((other, new))
+            else:
+                pairs[other, new], priority[other, new] = row, before
+        priority.update({pair: log_odds(pair) for pair in joined})  # others keep what they had
     return np.array(found)
 
 
 # ----------------------------------------------------------------------------------------- the mean of log-odds
 
 
+@pytest.mark.parametrize("enclosed", [1.0, 0.6, 0.25])
 @pytest.mark.parametrize("classifier", [GaussianNB(), Steep()])
-def test_mean_log_odds__merges_as_its_slow_twin(graph, examples, classifier):
+def test_mean_log_odds__merges_as_its_slow_twin(graph, examples, classifier, enclosed):
     if isinstance(classifier, GaussianNB):
         classifier.fit(*examples)
     X = RunningGraph(graph, boundary_mean).describe(features, np.arange(len(graph.edges)))
     p = np.clip(classifier.predict_proba(X)[:, 1], 0.005, 0.995)
-    tree = agglomerate(graph, mean_log_odds(features, classifier))
-    assert_allclose(tree.priority, mean_linkage(graph, np.log(p / (1 - p))), rtol=1e-9)
+    tree = agglomerate(graph, mean_log_odds(features, classifier, enclosed))
+    assert_allclose(tree.priority, mean_linkage(graph, np.log(p / (1 - p)), enclosed), rtol=1e-9)
+
+
+def test_mean_log_odds__keeps_the_surfaces_of_regions_that_have_merged(graph, examples):
+    g = RunningGraph(graph, mean_log_odds(features, GaussianNB().fit(*examples), 0.6))
+    g.agglomerate(max_merges=40)
+    column = g.graph.region_spec.names.index(SURFACE.names[0])
+    for n in g.region_names():
+        assert g.state.region_rows[g.region_of(n), column] == g.region_topology(n)[topology.TOTAL]
+
+
+def test_mean_log_odds__refuses_shares_out_of_range():
+    with pytest.raises(SettingError, match="enclosed must be from 0 to 1; got 2"):
+        mean_log_odds(features, GaussianNB(), 2)
 
 
 def test_mean_log_odds__leaves_the_graph_as_it_is(graph, examples):
@@ -125,6 +163,82 @@ def test_mean_log_odds__cannot_be_set_on_a_graph_under_way(graph, examples):
     g.rebuild_merge_queue()
     with pytest.raises(FeatureError, match="asks its classifier before the first merge"):
         g.agglomerate()
+
+
+# ---------------------------------------------------------------------------------------------------- enclosure
+
+
+def shares_in_plain_python(graph, objects):
+    """Return the largest share of each object, pieces of one being several."""
+    edges, sizes = graph.edges.tolist(), graph.contact_sizes.tolist()
+    piece = list(range(graph.n_regions))
+    for _ in range(graph.n_regions):
+        for u, v in edges:
+            if objects[u] == objects[v] != 0:
+                piece[u] = piece[v] = min(piece[u], piece[v])
+    found = []
+    for one in set(piece):
+        members = [i for i in range(graph.n_regions) if piece[i] == one]
+        with_each = {}
+        for (u, v), n in zip(edges, sizes, strict=True):
+            if (piece[u] == one) != (piece[v] == one):
+                other = piece[v] if piece[u] == one else piece[u]
+                with_each[other] = with_each.get(other, 0) + n
+        surface = sum(with_each.values()) + sum(graph.border_sizes[members])
+        if objects[one] != 0:
+            found.append(max(with_each.values(), default=0) / surface)
+    return found
+
+
+@few
+@given(seed=st.integers(0, 99), n_objects=st.integers(0, 9))
+def test_largest_shares__are_those_found_object_by_object(seed, n_objects):
+    random = np.random.default_rng(seed)
+    graph = build_graph(random.integers(1, 25, (3, 5, 6)))
+    objects = random.integers(0, n_objects + 1, graph.n_regions)
+    found = largest_shares(graph, objects)
+    assert_allclose(np.sort(found), np.sort(shares_in_plain_python(graph, objects)))
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_usual_share__trusts_many_objects_more_than_few():
+    shares = [usual_share([np.full(n, 0.3)]) for n in (1, 5, 10, 20, 100)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.9
+    assert shares[-1] == 0.5
+
+
+def volume_with_bodies(seed, *, whole):
+    """Return map, superpixels and truth: cells, most of which hold a body with a boundary as clear as that of a cell.
+
+    A body is an object by itself if it is `whole`, else part of the cell.
+    """
+    random = np.random.default_rng(seed)
+    superpixels = 1 + np.kron(np.arange(24).reshape(4, 6), np.ones((12, 12), dtype=np.int64))
+    truth = 1 + (superpixels - 1) // 2
+    boundary = 0.1 * random.random(superpixels.shape)
+    for row, column in product(range(4), range(6)):
+        corner = 12 * row + 4, 12 * column + 4
+        body = tuple(slice(c, c + 4) for c in corner)
+        around = tuple(slice(c - 1, c + 5) for c in corner)
+        if random.random() < 0.8:
+            boundary[around] += 0.8
+            superpixels[body] = superpixels.max() + 1
+            truth[body] = truth.max() + 1 if whole else truth[around][0, 0]
+    boundary[:, 23::24] += 0.8
+    boundary[:, 24::24] += 0.8
+    boundary[11::12] += 0.8
+    boundary[12::12] += 0.8
+    return np.clip(boundary, 0, 1), superpixels, truth
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_recipe__learns_from_truth_whether_what_is_enclosed_is_whole(whole):
+    image, superpixels, truth = volume_with_bodies(0, whole=whole)
+    segmenter = Segmenter(Recipe(n_copies=2), random_state=0).fit(image, truth, superpixels)
+    assert (segmenter.learned_.enclosed == 1) == whole
+    image, superpixels, truth = volume_with_bodies(1, whole=whole)
+    assert vi(segmenter.predict(image, superpixels), truth) < 0.05
 
 
 # ------------------------------------------------------------------------------------------------ contributions
@@ -173,7 +287,7 @@ def test_contributions__refuses_what_does_not_add_up(examples):
 
 @pytest.mark.parametrize("n_merges", [0, 15])
 @pytest.mark.parametrize("classifier", trees_of(), ids=lambda each: type(each).__name__)
-@pytest.mark.parametrize("decide", [classifier_probability, mean_log_odds])
+@pytest.mark.parametrize("decide", [classifier_probability, mean_log_odds, partial(mean_log_odds, enclosed=0.3)])
 def test_explain__adds_up_to_the_priority(graph, examples, decide, classifier, n_merges):
     g = RunningGraph(graph, decide(features, classifier.fit(*examples)))
     g.agglomerate(max_merges=n_merges)
@@ -204,16 +318,17 @@ def test_explain__refuses_other_policies_and_models(graph):
 @given(seed=st.integers(0, 99), low=st.sampled_from([0.0, -2.0]), high=st.sampled_from([1.0, 3.0]))
 def test_less_sure__stays_in_range_and_draws_from_the_generator_only(seed, low, high):
     image = np.random.default_rng(seed).uniform(low, high, (5, 6, 7, 2))
-    copies = [less_sure(image, np.random.default_rng(seed)) for _ in range(2)]
+    copies = [less_sure(image, 0.7, np.random.default_rng(seed)) for _ in range(2)]
     assert_array_equal(*copies)
     assert copies[0].shape == image.shape
     assert min(low, 0) <= copies[0].min() <= copies[0].max() <= max(high, 1)
 
 
-def test_less_sure__is_less_sure_on_average():
+def test_less_sure__is_less_sure_the_nearer_the_factor_is_to_0():
     image = np.where(np.random.default_rng(0).random((20, 20, 20, 1)) < 0.5, 0.02, 0.98)
-    spread = [np.abs(less_sure(image, np.random.default_rng(seed)) - 0.5).mean() for seed in range(20)]
-    assert np.mean(spread) < np.abs(image - 0.5).mean()
+    spread = [np.abs(less_sure(image, f, np.random.default_rng(0)) - 0.5).mean() for f in (1, *factors(5), 0)]
+    assert spread == sorted(spread, reverse=True)
+    assert spread[0] < np.abs(image - 0.5).mean()
 
 
 # ------------------------------------------------------------------------------------------ kinds of volumes

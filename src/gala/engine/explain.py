@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,14 @@ from gala._kernels.state import NEXT_PART
 from gala._types import Floats
 from gala.classify.contributions import Contributions, contributions
 from gala.engine.policy import Policy
-from gala.engine.policy.first import COLUMNS, MeanLogOdds, bounded_logit, weight_of_doubt
+from gala.engine.policy.first import COLUMNS, SURFACE, MeanLogOdds, bounded_logit, of_enclosure, weight_of_doubt
 from gala.engine.policy.learned import ClassifierPolicy
 from gala.engine.running import RunningGraph
-from gala.engine.state import chain
+from gala.engine.state import chain, row_of_contact
 from gala.errors import ClassifierError, PolicyError
 from gala.features.program import output_names
+
+_ENCLOSURE = "share of all contacts"  # the name of what is added for a region that another one encloses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +70,8 @@ def explain(g: RunningGraph, u: int, v: int) -> Explanation:
     Notes
     -----
     The mean of log-odds has a share for each contact that it is the mean of; in each of them, what a feature adds to
-    the probability of a forest is scaled to log-odds, all features by one factor.
+    the probability of a forest is scaled to log-odds, all features by one factor. What is added because one region
+    encloses the other comes last, under the name "share of all contacts".
 
     Examples
     --------
@@ -105,7 +109,15 @@ def _of_mean(g: RunningGraph, policy: MeanLogOdds, contact: int) -> Explanation:
     middle = float(bounded_logit(said.baseline)) if _model_of(policy.scorer).kind == FOREST else said.baseline
     moved = said.features.sum(axis=1)
     factor = np.divide(weighted / weight - middle, moved, out=np.zeros(len(moved)), where=moved != 0)
-    return _explanation(g, policy, middle * float(share.sum()), (share * factor) @ said.features)
+    added = (share * factor) @ said.features
+    return _explanation(g, policy, middle * float(share.sum()), added, {_ENCLOSURE: _of_enclosure(g, policy, contact)})
+
+
+def _of_enclosure(g: RunningGraph, policy: MeanLogOdds, contact: int) -> float:
+    """Return what is added to the log-odds of a contact because one of its regions is enclosed."""
+    column = g.graph.region_spec.names.index(SURFACE.names[0])
+    surface = g.state.region_rows[g.state.ends[contact], column].min()
+    return float(of_enclosure(row_of_contact(g.state, contact)[0] / surface, policy.enclosed))
 
 
 def _contributions(policy: ClassifierPolicy, X: Floats) -> Contributions:
@@ -119,5 +131,11 @@ def _model_of(policy: ClassifierPolicy) -> Model:
     return policy.flat
 
 
-def _explanation(g: RunningGraph, policy: Policy, baseline: float, added: Floats) -> Explanation:
-    return Explanation(baseline + float(added.sum()), baseline, output_names(policy.needs, g.kind), added)
+def _explanation(
+    g: RunningGraph, policy: Policy, baseline: float, added: Floats, others: Mapping[str, float] | None = None
+) -> Explanation:
+    """Return the explanation of what the features of a policy add, and whatever else does, by name."""
+    others = others or {}
+    names = (*output_names(policy.needs, g.kind), *others)
+    all_added = np.append(added, list(others.values()))
+    return Explanation(baseline + float(all_added.sum()), baseline, names, all_added)

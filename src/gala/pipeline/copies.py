@@ -7,9 +7,9 @@ learned from it alone expects that everywhere.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
-from gala._types import Array, Bools
+from gala._types import Array, Bools, Floats
 from gala.datasets.noise import smooth_noise
 
 _most_alike = 0.4  # spread of the log of the factor on log-odds
@@ -18,15 +18,31 @@ _scale = 15  # voxels over which that varies
 _surest = 0.99
 
 
-def less_sure(image: Array, random: np.random.Generator, *, mask: Bools | None = None) -> Array:
+def factors(n: int) -> Floats:
+    """Return how near to 0 the log-odds of each of n copies come, below 1.
+
+    They are quantiles of a distribution rather than drawn from it, so that no seed has only sure copies.
+
+    Examples
+    --------
+    >>> factors(2).round(3)
+    array([0.88 , 0.631])
+    """
+    found: Floats = np.exp(-_most_alike * special.ndtri(0.5 + (np.arange(n) + 0.5) / (2 * n)))
+    return found
+
+
+def less_sure(image: Array, factor: float, random: np.random.Generator, *, mask: Bools | None = None) -> Array:
     """Return a copy of a map with log-odds nearer to 0 by a factor, and drifting from place to place.
 
     Parameters
     ----------
     image : array of float, shape (M, ..., P, C)
         Probabilities; if some are beyond 0 and 1, the range is stretched to hold them.
+    factor : float
+        One of `factors`.
     random : numpy.random.Generator
-        Draws one factor, and a smooth field for each channel.
+        Draws a smooth field for each channel.
     mask : array of bool, shape (M, ..., P), optional
         Voxels that are False have no influence; they may be NaN.
 
@@ -36,17 +52,16 @@ def less_sure(image: Array, random: np.random.Generator, *, mask: Bools | None =
 
     Examples
     --------
-    >>> less_sure(np.full((4, 4, 1), 0.5), np.random.default_rng(0)).shape
+    >>> less_sure(np.full((4, 4, 1), 0.5), 0.8, np.random.default_rng(0)).shape
     (4, 4, 1)
     """
     known = image if mask is None else image[mask]
     box = ... if mask is None else ndimage.find_objects(mask.astype(np.uint8))[0]
     low, high = min(0.0, float(known.min())), max(1.0, float(known.max()))
-    factor = np.float32(np.exp(-_most_alike * abs(random.standard_normal())))
     copy = image.astype(np.float32)
     for channel in range(image.shape[-1]):
         part = copy[box][..., channel]  # a view
         p = np.clip((part - low) / (high - low), 1 - _surest, _surest)
-        p = factor * np.log(p / (1 - p)) + _drift * smooth_noise(random, part.shape, _scale)
+        p = np.float32(factor) * np.log(p / (1 - p)) + _drift * smooth_noise(random, part.shape, _scale)
         part[...] = low + (high - low) / (1 + np.exp(-p))
     return copy

@@ -64,6 +64,7 @@ def write_segmenter(fn: FileName, stored: Stored) -> None:
             "rescore": learned.rescore,
             "threshold": learned.threshold,
             "strengths": learned.strengths,
+            "enclosed": learned.enclosed,
             "provenance": learned.provenance,
         },
     }

@@ -18,9 +18,11 @@ from gala._types import Array, Classifier, Floats, Labels
 from gala.classify.estimators import get_classifier
 from gala.classify.flat import FlatClassifier, lay_flat
 from gala.classify.training import unique_learning_data_elements
+from gala.engine.enclosure import largest_shares, usual_share
 from gala.engine.learn import Schedule, TrainingSet, check_truths, learn_epoch, learn_flat, truths_of
 from gala.engine.policy import Policy, classifier_probability, expected_change_vi, mean_log_odds, random_priority
 from gala.engine.running import RunningGraph
+from gala.engine.truth import Truth
 from gala.errors import ClassifierError, FeatureError, SettingError
 from gala.features import default
 from gala.features.base import Json, Null
@@ -29,7 +31,7 @@ from gala.features.program import output_names
 from gala.graph.build import build_from_volume
 from gala.graph.regions import RegionGraph
 from gala.graph.volume import Volume
-from gala.pipeline.copies import less_sure
+from gala.pipeline.copies import factors, less_sure
 from gala.pipeline.strength import Strengths, strength
 
 # Feature maps by name: each is made for the names of the extra images that there are.
@@ -40,11 +42,12 @@ FEATURE_MAPS: dict[str, Callable[[Sequence[str]], Null]] = {
     "modern": default.modern,
     "thorough": default.thorough,
 }
-# What makes a policy of features and a classifier. All of them can be told by name in a file.
-DECISIONS: dict[str, Callable[[Null, Classifier], Policy]] = {
+# What makes a policy of features, a classifier, and the share from which a region is enclosed, which only the first
+# takes note of. All of them can be told by name in a file.
+DECISIONS: dict[str, Callable[[Null, Classifier, float], Policy]] = {
     "mean-log-odds": mean_log_odds,
-    "probability": classifier_probability,
-    "expected-vi": expected_change_vi,
+    "probability": lambda features, classifier, _: classifier_probability(features, classifier),
+    "expected-vi": lambda features, classifier, _: expected_change_vi(features, classifier),
 }
 SAMPLE_WEIGHTS = ("none", "vi")
 
@@ -66,12 +69,13 @@ class Learned:
     rescore: str
     threshold: float
     strengths: Strengths | None = None  # of the maps that were learned from
+    enclosed: float = 1.0  # for `gala.engine.policy.mean_log_odds`
     provenance: Json = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:
         """The policy; graphs for it must keep what its `needs` say."""
-        return DECISIONS[self.decision](self.features, self.classifier)
+        return DECISIONS[self.decision](self.features, self.classifier, self.enclosed)
 
     def gain(self, found: float | None) -> float:
         """Return by how much a map of strength `found` is to be raised; 1 unless it is much too weak."""
@@ -105,6 +109,10 @@ class Recipe:
         the change of VI to expect.
     threshold : float, optional
         Where that decision stops.
+    enclosed : "learned" or float, optional
+        For "mean-log-odds": the share of its contacts with one neighbour from which a region is rather part of it,
+        see `gala.engine.policy.mean_log_odds`. By default one that whole objects of the truth hardly ever have; 1 is
+        never.
     rescore : {"shared", "all"}, optional
         See `gala.engine.agglomerate.agglomerate`.
 
@@ -125,7 +133,7 @@ class Recipe:
     """
 
     features: str | Null | Json = "thorough"
-    classifier: str | Classifier = "extra trees"
+    classifier: str | Classifier = "bagged trees"
     n_copies: int = 8
     n_epochs: int = 1
     learning_mode: str = "strict"
@@ -133,6 +141,7 @@ class Recipe:
     sample_weight: str = "none"
     decision: str = "mean-log-odds"
     threshold: float = 0.5
+    enclosed: str | float = "learned"
     rescore: str = "shared"
 
     def __post_init__(self) -> None:
@@ -147,6 +156,9 @@ class Recipe:
             n = getattr(self, name)
             if not isinstance(n, int | np.integer) or n < fewest:
                 raise SettingError(f"{name} must be a whole number, {fewest} or more; got {n!r}.")
+        is_share = isinstance(self.enclosed, int | float | np.number) and 0 <= self.enclosed <= 1
+        if not is_share and self.enclosed != "learned":
+            raise SettingError(f'enclosed must be "learned", or a share from 0 to 1; got {self.enclosed!r}.')
         self._schedule()
 
     def feature_map(self, images: Sequence[str] = ()) -> Null:
@@ -209,7 +221,9 @@ class Recipe:
             RunningGraph(graph, random_priority, volume=volume, rescore=self.rescore, n_threads=n_threads)
             for graph, volume in graphs
         ]
-        overlaps = [truths_of(g, check_truths(own, g._need_volume())) for g, own in zip(starts, truths, strict=True)]
+        checked = [check_truths(own, g._need_volume()) for g, own in zip(starts, truths, strict=True)]
+        enclosed = self._enclosed(starts, checked)
+        overlaps = [truths_of(g, own) for g, own in zip(starts, checked, strict=True)]
         seen = [learn_flat(g, own, features) for g, own in zip(starts, overlaps, strict=True)]
         strengths = [strength(g.graph) for g in starts]
         for g, examples in zip(starts, list(seen), strict=True):
@@ -219,7 +233,7 @@ class Recipe:
                 strengths.append(strength(copy))
         for epoch in range(self.n_epochs):
             if epoch > 0:
-                policy = self._decided(features, seen, random)
+                policy = DECISIONS[self.decision](features, self._trained(seen, random), enclosed)
                 for g, own in zip(starts, overlaps, strict=True):
                     options = {"rescore": self.rescore, "n_threads": n_threads}
                     running = RunningGraph(g.graph, policy, volume=g.volume, **options)  # type: ignore[arg-type]  # mypy joins their types
@@ -238,21 +252,28 @@ class Recipe:
             self.rescore,
             float(self.threshold),
             Strengths.of(strengths[: len(starts)], strengths),
+            enclosed,
             provenance,
         )
+
+    def _enclosed(self, starts: Sequence[RunningGraph], truths: Sequence[Sequence[Labels]]) -> float:
+        """Return the share from which a region is enclosed, 1 if that does not matter."""
+        if self.decision != "mean-log-odds":
+            return 1.0
+        if self.enclosed != "learned":
+            return float(self.enclosed)
+        objects = ((g, Truth.of(g, truth)) for g, own in zip(starts, truths, strict=True) for truth in own)
+        return usual_share(largest_shares(g.graph, truth.assign(np.arange(g.graph.n_regions))) for g, truth in objects)
 
     def _copies(self, g: RunningGraph, features: Null, random: np.random.Generator) -> Iterator[RegionGraph]:
         """Yield the graph of each copy of the volume of `g`."""
         volume = g._need_volume()
-        for _ in range(self.n_copies):
-            copy = volume._replace(image=less_sure(volume.image, random, mask=volume.mask))
+        for factor in factors(self.n_copies):
+            copy = volume._replace(image=less_sure(volume.image, factor, random, mask=volume.mask))
             yield build_from_volume(copy, list(features.leaves()), n_threads=g.n_threads)
 
     def _schedule(self) -> Schedule:
         return Schedule(learning_mode=self.learning_mode, labeling_mode=self.labeling_mode)
-
-    def _decided(self, features: Null, seen: Sequence[TrainingSet], random: np.random.Generator) -> Policy:
-        return DECISIONS[self.decision](features, self._trained(seen, random))
 
     def _trained(self, seen: Sequence[TrainingSet], random: np.random.Generator) -> Classifier:
         """Return a classifier of all examples, those with the features of an earlier one left out."""

@@ -130,7 +130,7 @@ def _of_segmenter(segmenter: Segmenter, agglomeration: str) -> Way:
     return Way(
         policy=learned.policy,
         name="learned",
-        key=digest(described, learned.decision, learned.rescore, hashed.hexdigest()),
+        key=digest(described, learned.decision, learned.rescore, repr(learned.enclosed), hashed.hexdigest()),
         threshold=segmenter.threshold_,
         in_blocks=agglomeration == "blocks",
         rescore=learned.rescore,
