@@ -47,8 +47,8 @@ options = {"planes": "apart", "unit": "physical", "sigma": 7, "min_size": 2_000}
 
 # %%
 # Merges must now go both within sections and between them. `basic` features take one mean and one histogram over a
-# contact. `modern` ones, the default, know the mean along each axis by itself, and so tell the two kinds of contact
-# apart.
+# contact. `modern` ones, which are among the default ones, know the mean along each axis by itself, and so tell the two
+# kinds of contact apart.
 
 segmentations = {}
 for features in ("basic", "modern"):
@@ -62,7 +62,7 @@ for name, vi in vi_of.items():
     print(f"{name}: VI {vi:.2f}")
 
 # %%
-# Superpixels of single sections have a VI of 4.68 bits; `basic` features leave 1.34, and `modern` ones 1.19. One pair
+# Superpixels of single sections have a VI of 4.68 bits; `basic` features leave 1.21, and `modern` ones 0.89. One pair
 # of small volumes is no proof; docs/features/modern.md has a table of several.
 
 viz.save_figure(

@@ -147,9 +147,9 @@ viz.save_figure(
 # %%
 # A learner
 # ---------
-# A classifier learns from the feature as from any other: moments alone leave a VI of 0.95, and with the smooth minimum
-# beside them 0.76. A file that `save` writes describes the feature by its name and parameters; to load it, import the
-# class first.
+# A classifier learns from the feature as from any other: moments alone leave a VI of 0.48, and with the smooth minimum
+# beside them it is 0.53. What orders merges well by itself may tell a classifier nothing new. A file that `save` writes
+# describes the feature by its name and parameters; to load it, import the class first.
 
 train = datasets.synthetic((24, 96, 96), seed=1)
 for title, managers in {"moments": [], "with smooth minimum": [SmoothMinimum()]}.items():

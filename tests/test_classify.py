@@ -94,7 +94,9 @@ def test_get_classifier__options_reach_the_classifier():
 
 
 def test_get_classifier__unknown_name_lists_the_known():
-    with pytest.raises(SettingError, match=r"'forest'; known are 'random forest', 'extra trees', 'bagged trees', 'naive"):
+    with pytest.raises(
+        SettingError, match=r"'forest'; known are 'random forest', 'extra trees', 'bagged trees', 'naive"
+    ):
         classify.get_classifier("forest")
 
 

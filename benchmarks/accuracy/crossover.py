@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from recipes import RECIPES
-from run import code_version
+from run import code_version, remembered
 from scipy import ndimage
 from scipy.sparse import coo_array
 from sklearn.metrics import roc_auc_score
@@ -221,9 +221,8 @@ def kept(way, case, seed, folder, cache, version):
     """Return the rows of a way, from the cache if they are there."""
     key = json.dumps([way, case, seed, version])
     file = Path(cache, f"crossover-{hashlib.sha256(key.encode()).hexdigest()}.json")
-    if not file.exists():
-        file.write_text(json.dumps(WAYS[way](case, seed, folder)))
-    return [{"volumes": case.volumes, "how": case.how, "seed": seed, **row} for row in json.loads(file.read_text())]
+    rows = remembered(file, lambda: WAYS[way](case, seed, folder))
+    return [{"volumes": case.volumes, "how": case.how, "seed": seed, **row} for row in rows]
 
 
 def jobs_of(levels, n_seeds):

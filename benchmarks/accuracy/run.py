@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import time
 from dataclasses import replace
 from itertools import product
@@ -59,16 +60,22 @@ def judge(recipe, pair, maps, seed, folder, times):
     }
 
 
+def remembered(file, make):
+    """Return what is in a JSON file; first made and written if it is not there, by any process."""
+    if not file.exists():
+        own = file.with_suffix(f".{os.getpid()}")
+        own.write_text(json.dumps(make()))
+        own.replace(file)  # others see all of it or nothing
+    return json.loads(file.read_text())
+
+
 def kept(recipe, pair, maps, seed, folder, times, cache, version):
     """Return what `judge` returns, from the cache if it is there."""
     draws = 0 if isinstance(RECIPES[recipe], Rule) else seed
     key = json.dumps([recipe, repr(RECIPES[recipe]), pair, maps, draws, times, version])
     file = Path(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.json")
-    if not file.exists():
-        file.write_text(json.dumps(judge(recipe, pair, maps, seed, folder, times)))
-    return {"recipe": recipe, "group": pair.group, "pair": pair.number, "maps": maps, "seed": seed} | json.loads(
-        file.read_text()
-    )
+    found = remembered(file, lambda: judge(recipe, pair, maps, seed, folder, times))
+    return {"recipe": recipe, "group": pair.group, "pair": pair.number, "maps": maps, "seed": seed} | found
 
 
 def column(runs, recipe, cell, what="vi"):
