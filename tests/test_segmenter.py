@@ -638,16 +638,18 @@ def test_weak_map__is_raised_inside_of_its_mask_whatever_lies_outside(train, fit
     assert_array_equal(found, quiet)
 
 
-def test_weak_map__is_known_to_what_was_loaded_and_not_to_older_files(train, fitted, tmp_path):
+def test_load__knows_what_files_tell_of_maps_and_objects_and_older_ones_do_not(train, fitted, tmp_path):
     fitted.save(tmp_path / "a.npz")
     loaded = Segmenter.load(tmp_path / "a.npz")
     assert loaded.learned_.strengths == fitted.learned_.strengths
+    assert loaded.learned_.enclosed == fitted.learned_.enclosed
     with np.load(tmp_path / "a.npz") as archive:
         settings = json.loads(str(archive["settings"]))
-    del settings["learned"]["strengths"]
+    del settings["learned"]["strengths"], settings["learned"]["enclosed"]
     rewritten(tmp_path / "a.npz", settings=np.array(json.dumps(settings)))
     older = Segmenter.load(tmp_path / "a.npz")
     assert older.learned_.strengths is None
+    assert older.learned_.enclosed == 1
     assert older.predict(train.p1 / 4, train.superpixels).shape == SHAPE
 
 

@@ -124,8 +124,8 @@ g = RunningGraph(graph, segmenter.learned_.policy)
 g.agglomerate(max_merges=int(merges[0]["merge"]))
 why = explain(g, *tree.children[merges[0]["merge"]].tolist())
 said.append(f"default's worst: log-odds {why.total:+.2f}, of which against {why.added[why.added > 0].sum():+.2f}")
-columns = [why.names.index(name) for name, _ in why.strongest(5)]
 here = g.features(segmenter.learned_.policy.needs, tree.children[[merges[0]["merge"]]])[0]
+columns = [k for k in (why.names.index(name) for name, _ in why.strongest(6)) if k < len(here)][:5]  # features alone
 known = medians()
 said += [
     f"{why.names[k]}: {why.added[k]:+.2f}, {here[k]:.3f}; right {known[0, k]:.3f}, wrong {known[1, k]:.3f}"
