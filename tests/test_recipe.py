@@ -62,7 +62,7 @@ def rows():
         ({"rescore": "none"}, "rescore must be one of shared, all"),
         ({"n_epochs": 0}, "n_epochs must be a whole number, 1 or more; got 0"),
         ({"enclosed": 1.5}, 'enclosed must be "learned", or a share from 0 to 1; got 1.5'),
-        ({"enclosed": "never"}, 'enclosed must be "learned", or a share from 0 to 1; got \'never\''),
+        ({"enclosed": "never"}, "enclosed must be \"learned\", or a share from 0 to 1; got 'never'"),
         ({"n_copies": -1}, "n_copies must be a whole number, 0 or more; got -1"),
         ({"n_epochs": 1.5}, "n_epochs must be a whole number, 1 or more; got 1.5"),
         ({"learning_mode": "lax"}, "learning_mode must be one of strict, loose, permissive"),
