@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from dataclasses import replace
 from itertools import product
@@ -25,6 +24,7 @@ from scipy import stats
 from volumes import GROUPS, KINDS, pairs_of, read_pair
 
 import gala
+from gala._files import replacing
 from gala.evaluate import blame, breakdown, curve
 from gala.graph.overlaps import count_overlaps
 
@@ -63,9 +63,9 @@ def judge(recipe, pair, maps, seed, folder, times):
 def remembered(file, make):
     """Return what is in a JSON file; first made and written if it is not there, by any process."""
     if not file.exists():
-        own = file.with_suffix(f".{os.getpid()}")
-        own.write_text(json.dumps(make()))
-        own.replace(file)  # others see all of it or nothing
+        found = json.dumps(make())
+        with replacing(file) as new:  # other processes see all of it or nothing
+            new.write_text(found)
     return json.loads(file.read_text())
 
 

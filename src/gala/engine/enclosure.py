@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from gala._types import Floats, Labels
 from gala.graph.regions import RegionGraph
+from gala.graph.segments import connected
 
 _most_usual = 0.95  # of whole objects are less enclosed than that
 _lowest = 0.5  # share that is never taken for enclosed
@@ -42,23 +41,20 @@ def largest_shares(graph: RegionGraph, objects: Labels) -> Floats:
     >>> largest_shares(graph, np.array([7, 8, 8]))  # 8 voxels of contact, and 10 at the border
     array([0.44444444, 1.        ])
     """
-    u, v = objects[graph.edges].T
-    inside = (u == v) & (u != 0)
     n = graph.n_regions
-    within = coo_array((np.ones(inside.sum()), tuple(graph.edges[inside].T)), shape=(n, n))
-    n_pieces, piece = connected_components(within, directed=False)
-    ends = np.sort(piece[graph.edges[~inside]], axis=1)
-    pairs, of_pair = np.unique(ends, axis=0, return_inverse=True)
-    sizes = np.bincount(of_pair.ravel(), graph.contact_sizes[~inside], len(pairs))
-    surface = np.bincount(piece, graph.border_sizes, n_pieces)
-    largest = np.zeros(n_pieces)
+    by_object = np.where(objects != 0, np.unique(objects, return_inverse=True)[1], n + np.arange(n))
+    piece = connected(graph, by_object)
+    ends = np.sort(piece[graph.edges], axis=1)
+    between = ends[:, 0] != ends[:, 1]
+    pairs, of_pair = np.unique(ends[between], axis=0, return_inverse=True)
+    sizes = np.bincount(of_pair.ravel(), graph.contact_sizes[between], len(pairs))
+    surface = np.bincount(piece, graph.border_sizes)
+    largest = np.zeros(len(surface))
     for side in range(2):
-        surface += np.bincount(pairs[:, side], sizes, n_pieces)
+        surface += np.bincount(pairs[:, side], sizes, len(surface))
         np.maximum.at(largest, pairs[:, side], sizes)
-    is_object = np.zeros(n_pieces, dtype=np.bool_)
-    is_object[piece[objects != 0]] = True
-    alone = surface == 0
-    found: Floats = (largest / np.where(alone, 1.0, surface))[is_object]
+    whole = np.unique(piece[objects != 0])
+    found: Floats = largest[whole] / np.maximum(surface[whole], 1)  # 0 for what is alone in a masked volume
     return found
 
 

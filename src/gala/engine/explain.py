@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from gala._kernels.models import FOREST, Model
 from gala._kernels.state import NEXT_PART
 from gala._types import Floats
 from gala.classify.contributions import Contributions, contributions
-from gala.engine.policy import Policy
 from gala.engine.policy.first import COLUMNS, SURFACE, MeanLogOdds, bounded_logit, of_enclosure, weight_of_doubt
 from gala.engine.policy.learned import ClassifierPolicy
 from gala.engine.running import RunningGraph
@@ -91,7 +89,7 @@ def explain(g: RunningGraph, u: int, v: int) -> Explanation:
     if isinstance(policy, ClassifierPolicy):
         policy.compiled(g.graph)  # which lays it flat
         said = _contributions(policy, g.describe(policy.needs, np.array([contact])))
-        return _explanation(g, policy, said.baseline, said.features[0])
+        return _explanation(output_names(policy.needs, g.kind), said.baseline, said.features[0])
     if not isinstance(policy, MeanLogOdds):
         raise PolicyError(
             f"policies that classifier_probability or mean_log_odds made can be explained; got {policy!r}."
@@ -109,15 +107,16 @@ def _of_mean(g: RunningGraph, policy: MeanLogOdds, contact: int) -> Explanation:
     middle = float(bounded_logit(said.baseline)) if _model_of(policy.scorer).kind == FOREST else said.baseline
     moved = said.features.sum(axis=1)
     factor = np.divide(weighted / weight - middle, moved, out=np.zeros(len(moved)), where=moved != 0)
-    added = (share * factor) @ said.features
-    return _explanation(g, policy, middle * float(share.sum()), added, {_ENCLOSURE: _of_enclosure(g, policy, contact)})
+    added = [*(share * factor) @ said.features, _of_enclosure(g, policy, contact)]
+    names = (*output_names(policy.needs, g.kind), _ENCLOSURE)
+    return _explanation(names, middle * float(share.sum()), np.array(added))
 
 
 def _of_enclosure(g: RunningGraph, policy: MeanLogOdds, contact: int) -> float:
     """Return what is added to the log-odds of a contact because one of its regions is enclosed."""
     column = g.graph.region_spec.names.index(SURFACE.names[0])
-    surface = g.state.region_rows[g.state.ends[contact], column].min()
-    return float(of_enclosure(row_of_contact(g.state, contact)[0] / surface, policy.enclosed))
+    u, v = g.state.region_rows[g.state.ends[contact], column]
+    return float(of_enclosure(row_of_contact(g.state, contact)[0], u, v, policy.enclosed))
 
 
 def _contributions(policy: ClassifierPolicy, X: Floats) -> Contributions:
@@ -131,11 +130,5 @@ def _model_of(policy: ClassifierPolicy) -> Model:
     return policy.flat
 
 
-def _explanation(
-    g: RunningGraph, policy: Policy, baseline: float, added: Floats, others: Mapping[str, float] | None = None
-) -> Explanation:
-    """Return the explanation of what the features of a policy add, and whatever else does, by name."""
-    others = others or {}
-    names = (*output_names(policy.needs, g.kind), *others)
-    all_added = np.append(added, list(others.values()))
-    return Explanation(baseline + float(all_added.sum()), baseline, names, all_added)
+def _explanation(names: tuple[str, ...], baseline: float, added: Floats) -> Explanation:
+    return Explanation(baseline + float(added.sum()), baseline, names, added)

@@ -21,7 +21,8 @@ from gala.classify.training import concatenate_data_elements, unique_learning_da
 from gala.engine.constrain import may_merge
 from gala.engine.policy import as_policy, boundary_mean, classifier_probability, random_priority
 from gala.engine.running import RunningGraph
-from gala.engine.state import chain, copy_arrays, live_contacts, live_regions, overlap_bags
+from gala.engine.state import bags_of, chain, copy_arrays, live_contacts, live_regions
+from gala.engine.truth import Truth
 from gala.errors import LabelError, SettingError, ShapeError
 from gala.features.base import Null
 from gala.features.program import build_program, is_declared, output_names
@@ -119,11 +120,22 @@ def check_truths(truths: ArrayLike | Sequence[ArrayLike], volume: Volume) -> lis
     return found
 
 
-def truths_of(g: RunningGraph, truths: Sequence[Array]) -> Truths:
-    """Return how the regions of `g`, as they are now, overlap with each truth."""
+def compared(g: RunningGraph, truths: Sequence[Array]) -> list[Truth]:
+    """Return how the superpixels of `g` overlap with each truth."""
     if g.volume is None:
         raise SettingError("learning compares voxels; the graph must have its volume.")
-    bags = [overlap_bags(g.graph, g.volume, truth, n_threads=g.n_threads) for truth in truths]
+    return [Truth.of(g, truth) for truth in truths]
+
+
+def truths_of(g: RunningGraph, truths: Sequence[Array]) -> Truths:
+    """Return how the regions of `g`, as they are now, overlap with each truth."""
+    return of_regions(g, compared(g, truths))
+
+
+def of_regions(g: RunningGraph, truths: Sequence[Truth]) -> Truths:
+    """Return how the regions of `g`, as they are now, overlap with each truth, given how superpixels do."""
+    # Superpixels are numbered in the order of their labels, as overlaps are.
+    bags = [bags_of(g.graph.n_regions, one.superpixel, one.object_index, one.counts) for one in truths]
     shifts = np.cumsum([0, *[len(bag.label) for bag in bags]])
     shifted = [
         bag._replace(

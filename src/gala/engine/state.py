@@ -22,11 +22,9 @@ from gala._kernels.state import (
     unpack_rows,
 )
 from gala._kernels.topology import N_CONTACT_COLUMNS, REGION_FIRST
-from gala._types import Array, Floats, Ints, Labels
+from gala._types import Array, Floats, Ints
 from gala.graph.caches import Join
-from gala.graph.overlaps import volume_overlaps
 from gala.graph.regions import RegionGraph
-from gala.graph.volume import Volume
 
 Arrays = TypeVar("Arrays", State, Bags)
 
@@ -42,7 +40,7 @@ def empty_bags(n_bags: int) -> Bags:
     return Bags(np.full(n_bags, -1), nothing, nothing, np.empty(0), np.zeros(n_bags))
 
 
-def bags_of(n_bags: int, bag: Ints, label: Ints, amount: Floats) -> Bags:
+def bags_of(n_bags: int, bag: Ints, label: Ints, amount: Array) -> Bags:
     """Return `n_bags` bags with some of each label, shape (P,), ordered by bag, then by label."""
     head = np.full(n_bags, -1)
     first_of, first = np.unique(bag, return_index=True)
@@ -51,18 +49,6 @@ def bags_of(n_bags: int, bag: Ints, label: Ints, amount: Floats) -> Bags:
     following[np.flatnonzero(np.diff(bag, append=-1))] = -1
     total: Floats = np.bincount(bag, weights=amount, minlength=n_bags).astype(np.float64)
     return Bags(head, following, label.astype(np.int64), amount.astype(np.float64), total)
-
-
-def overlap_bags(graph: RegionGraph, volume: Volume, other: Labels, *, n_threads: int | None = None) -> Bags:
-    """Return the voxels that each region shares with each label of `other` but 0, in one bag a region.
-
-    The labels in the bags are those of `other`, numbered in their order.
-    """
-    overlaps = volume_overlaps(volume, other, "labels", n_threads=n_threads)
-    wanted = overlaps.truth_labels[overlaps.truth_index] != 0
-    regions = graph.find(overlaps.seg_labels[overlaps.seg_index[wanted]].astype(graph.labels.dtype))
-    # Regions are numbered in the order of their labels, as overlaps are.
-    return bags_of(graph.n_regions, regions, overlaps.truth_index[wanted], overlaps.counts[wanted])
 
 
 def new_state(graph: RegionGraph) -> State:

@@ -1,12 +1,15 @@
-"""From a merge tree and the label image it was made of to segmentations."""
+"""From a merge tree and the label image it was made of to segmentations; the parts of segments in a region graph."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from gala._types import ArrayLike, Bools, Labels
+from gala._types import Array, ArrayLike, Bools, Ints, Labels
 from gala.errors import SettingError
 from gala.graph.labels import as_labels
+from gala.graph.regions import RegionGraph
 from gala.graph.tree import MergeTree
 from gala.graph.voxels import map_labels, present_labels
 
@@ -95,3 +98,11 @@ def cut_labels(
     values = keys[tree.cut(threshold)]
     background = None if keys.size and keys[0] == 0 else 0
     return map_labels(volume, keys, values, mask=mask, background=background, n_threads=n_threads)
+
+
+def connected(graph: RegionGraph, segments: Array) -> Ints:
+    """Return segments cut into the parts that are connected by contacts, shape (N,)."""
+    u, v = graph.edges[segments[graph.edges[:, 0]] == segments[graph.edges[:, 1]]].T
+    inner = coo_array((np.ones(len(u), dtype=np.bool_), (u, v)), shape=(graph.n_regions, graph.n_regions))
+    parts: Ints = connected_components(inner, directed=False)[1].astype(np.int64)
+    return parts

@@ -19,7 +19,7 @@ from gala.classify.estimators import get_classifier
 from gala.classify.flat import FlatClassifier, lay_flat
 from gala.classify.training import unique_learning_data_elements
 from gala.engine.enclosure import largest_shares, usual_share
-from gala.engine.learn import Schedule, TrainingSet, check_truths, learn_epoch, learn_flat, truths_of
+from gala.engine.learn import Schedule, TrainingSet, check_truths, compared, learn_epoch, learn_flat, of_regions
 from gala.engine.policy import Policy, classifier_probability, expected_change_vi, mean_log_odds, random_priority
 from gala.engine.running import RunningGraph
 from gala.engine.truth import Truth
@@ -221,9 +221,9 @@ class Recipe:
             RunningGraph(graph, random_priority, volume=volume, rescore=self.rescore, n_threads=n_threads)
             for graph, volume in graphs
         ]
-        checked = [check_truths(own, g._need_volume()) for g, own in zip(starts, truths, strict=True)]
-        enclosed = self._enclosed(starts, checked)
-        overlaps = [truths_of(g, own) for g, own in zip(starts, checked, strict=True)]
+        known = [compared(g, check_truths(own, g._need_volume())) for g, own in zip(starts, truths, strict=True)]
+        enclosed = self._enclosed(starts, known)
+        overlaps = [of_regions(g, own) for g, own in zip(starts, known, strict=True)]
         seen = [learn_flat(g, own, features) for g, own in zip(starts, overlaps, strict=True)]
         strengths = [strength(g.graph) for g in starts]
         for g, examples in zip(starts, list(seen), strict=True):
@@ -256,14 +256,14 @@ class Recipe:
             provenance,
         )
 
-    def _enclosed(self, starts: Sequence[RunningGraph], truths: Sequence[Sequence[Labels]]) -> float:
+    def _enclosed(self, starts: Sequence[RunningGraph], truths: Sequence[Sequence[Truth]]) -> float:
         """Return the share from which a region is enclosed, 1 if that does not matter."""
         if self.decision != "mean-log-odds":
             return 1.0
         if self.enclosed != "learned":
             return float(self.enclosed)
-        objects = ((g, Truth.of(g, truth)) for g, own in zip(starts, truths, strict=True) for truth in own)
-        return usual_share(largest_shares(g.graph, truth.assign(np.arange(g.graph.n_regions))) for g, truth in objects)
+        pairs = ((g.graph, truth) for g, own in zip(starts, truths, strict=True) for truth in own)
+        return usual_share(largest_shares(graph, truth.assign(np.arange(graph.n_regions))) for graph, truth in pairs)
 
     def _copies(self, g: RunningGraph, features: Null, random: np.random.Generator) -> Iterator[RegionGraph]:
         """Yield the graph of each copy of the volume of `g`."""

@@ -13,11 +13,12 @@ import numpy as np
 from gala._kernels.threads import resolve_n_threads
 from gala._types import Array, ArrayLike, Floats, Ints
 from gala.engine.partition.costs import checked_weights, edge_probabilities, log_odds
-from gala.engine.partition.result import Partition, connected, energy_of, named_by_lowest
+from gala.engine.partition.result import Partition, energy_of, named_by_lowest
 from gala.engine.policy import Policy
 from gala.errors import GalaWarning, LabelError, SettingError, ShapeError
 from gala.graph.affinity_graph import LiftedEdges
 from gala.graph.regions import RegionGraph
+from gala.graph.segments import connected
 
 SOLVERS = ("greedy", "kernighan-lin", "fusion-moves")
 _MOST_ROUNDS = 100  # of Kernighan-Lin

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from gala._types import Array, ArrayLike, Bools, Floats, Ints, Labels
 from gala.graph.regions import RegionGraph
@@ -81,11 +79,3 @@ def named_by_lowest(graph: RegionGraph, segments: Array) -> Labels:
     """Return the lowest label of a region in the segment of each region, shape (N,)."""
     _, first, number = np.unique(segments, return_index=True, return_inverse=True)
     return graph.labels[first[number]]
-
-
-def connected(graph: RegionGraph, segments: Array) -> Ints:
-    """Return segments cut into the parts that are connected by contacts, shape (N,)."""
-    u, v = graph.edges[segments[graph.edges[:, 0]] == segments[graph.edges[:, 1]]].T
-    inner = coo_array((np.ones(len(u), dtype=np.bool_), (u, v)), shape=(graph.n_regions, graph.n_regions))
-    parts: Ints = connected_components(inner, directed=False)[1].astype(np.int64)
-    return parts

@@ -35,8 +35,9 @@ _doubt = 0.3  # of a typical contact: the weight of not knowing, so that sure an
 
 
 @inlined
-def of_enclosure(share: float, enclosed: float) -> float:
-    """Return what is added to the log-odds that a merge is wrong if it is this share of a region's contacts."""
+def of_enclosure(size: float, surface_u: float, surface_v: float, enclosed: float) -> float:
+    """Return what is added to the log-odds that a merge is wrong, from voxels of the contact and of all contacts."""
+    share = size / min(surface_u, surface_v)
     return -_most_enclosed * (share - enclosed) / (1.0 - enclosed) if share > enclosed else 0.0
 
 
@@ -45,7 +46,7 @@ def _write_mean_log_odds(params: Floats, u: Floats, v: Floats, edge: Floats, out
     """Write the logistic function of the mean log-odds, less what the more enclosed region gives."""
     mean = edge[int(params[1])] / (edge[int(params[0])] + params[2])
     surface = int(params[3])
-    mean += of_enclosure(edge[0] / min(u[surface], v[surface]), params[4])
+    mean += of_enclosure(edge[0], u[surface], v[surface], params[4])
     out[0] = 1.0 / (1.0 + math.exp(-mean))
 
 
