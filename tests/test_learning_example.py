@@ -10,8 +10,8 @@ from real import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
-# Mean over ten seeds, and 2.5 standard deviations, rounded up, of one of them; with superpixels that came with the
-# example, or those that the segmenter makes.
+# Mean over ten seeds, and 2.5 standard deviations of one of them, rounded up, or 0.015 if that is more; with
+# superpixels that came with the example, or those that the segmenter makes.
 KEPT = {
     ("train", "test", "p4", "given"): (0.497, 0.015),
     ("test", "train", "p1", "given"): (0.250, 0.015),

@@ -1,26 +1,20 @@
 """Draw docs/pictures/enclosed.png: what the default recipe makes of a mitochondrion, and would without enclosure."""
 
-import os
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+from drawing import around, example, save
 from matplotlib.figure import Figure
-from PIL import Image
 
 from gala import Segmenter
-from gala.datasets import read_example
 from gala.evaluate import vi
 from gala.pipeline import Recipe
 from gala.viz import LabelColours
 from gala.viz.overlays import painted
 
 side = 80  # voxels across a panel
-folder = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data" / "gala-example"))
-if not folder.is_dir():
-    sys.exit(f"there is no {folder}, so that nothing is drawn; set GALA_EXAMPLE_DATA to what `gala example-data` made.")
-crop = read_example(folder)["train"]
+crop, _ = example()
 first, second = (
     replace(crop, **{field.name: getattr(crop, field.name)[half] for field in fields(crop)})
     for half in (np.s_[:25], np.s_[25:])
@@ -42,11 +36,7 @@ inner = max((n, label) for labels, counts in parts for n, label in sorted(zip(co
 inside = without == inner
 outer = (with_it == with_it[inside][0]) & ~inside
 plane = int(inside.sum(axis=(1, 2)).argmax())
-low = [
-    int(min(max(place.mean() - side // 2, 0), n - side))
-    for place, n in zip(np.nonzero(inside[plane]), inside.shape[1:], strict=True)
-]
-box = plane, *(slice(x, x + side) for x in low)
+box = plane, *around([along.mean() for along in np.nonzero(inside[plane])], inside.shape[1:], side)
 object_of = np.bincount(second.truth[inside]).argmax()
 shown = {
     "grey values": np.zeros_like(without),
@@ -61,6 +51,4 @@ for panel, (title, numbers) in zip(figure.subplots(1, len(shown)), shown.items()
     panel.imshow(picture, interpolation="nearest")
     panel.set_title(title, fontsize=10)
     panel.set(xticks=[], yticks=[])
-file = Path(__file__).with_suffix(".png")
-figure.savefig(file, dpi=80)
-Image.open(file).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+save(figure, Path(__file__).with_suffix(".png"))

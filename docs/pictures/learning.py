@@ -1,16 +1,13 @@
 """Draw docs/pictures/learning.png, false merges that the default recipe saves, and print what docs/learning.md says."""
 
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
+from drawing import around, example, save
 from matplotlib.figure import Figure
-from PIL import Image
 from scipy.special import expit
 
 from gala import Segmenter, build_graph
-from gala.datasets import read_example
 from gala.engine.explain import explain
 from gala.engine.running import RunningGraph
 from gala.evaluate import best_possible_segmentation, blame
@@ -20,10 +17,7 @@ from gala.viz.overlays import painted
 
 n_shown, side = 2, 80  # merges, and voxels across a panel
 colours = LabelColours(np.array([1, 2]), np.array([0, 1]))
-folder = Path(os.environ.get("GALA_EXAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data" / "gala-example"))
-if not folder.is_dir():
-    sys.exit(f"there is no {folder}, so that nothing is drawn; set GALA_EXAMPLE_DATA to what `gala example-data` made.")
-train, test = read_example(folder).values()
+train, test = example()
 
 
 def learned(recipe):
@@ -72,12 +66,14 @@ def numbered(volume, groups):
 def draw(row, merge):
     """Draw a merge in a row of panels."""
     plane, *place = merge["place"].round().astype(int).tolist()
-    low = [min(max(x - side // 2, 0), n - side) for x, n in zip(place, test.truth.shape[1:], strict=True)]
-    box = plane, *(slice(x, x + side) for x in low)
+    window = around(place, test.truth.shape[1:], side)
+    box = plane, *window
     for panel, (title, numbers) in zip(row, panels(merge).items(), strict=True):
         shown = painted(test.image[box], numbers[box], colours, opacity=0.4, background=0)
         panel.imshow(shown, extent=(-0.5, side - 0.5, side - 0.5, -0.5), interpolation="nearest")
-        panel.plot(place[1] - low[1], place[0] - low[0], "o", color="white", markersize=14, fillstyle="none")
+        panel.plot(
+            place[1] - window[1].start, place[0] - window[0].start, "o", color="white", markersize=14, fillstyle="none"
+        )
         panel.set_title(title, fontsize=10)
         panel.set(xticks=[], yticks=[])
     row[0].set_ylabel(f"{merge['vi']:.3f} bits, plane {plane}", fontsize=10)
@@ -106,9 +102,7 @@ saved = [merge for merge in old_merges if np.unique(segment_of[largest(merge)]).
 figure = Figure((9, 3.3 * n_shown), layout="constrained")
 for row, merge in zip(figure.subplots(n_shown, 3), saved, strict=True):
     draw(row, merge)
-file = Path(__file__).with_suffix(".png")
-figure.savefig(file, dpi=80)
-Image.open(file).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+save(figure, Path(__file__).with_suffix(".png"))
 
 said = [
     f"{name}: VI {-one.score(test.p1, test.truth, test.superpixels):.3f}, worst merges (bits, priority) "

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import drawing
 import numpy as np
-from PIL import Image
 
 from gala import agglomerate, build_graph, map_labels
 from gala.agglo import boundary_mean
@@ -23,14 +23,7 @@ segments = map_labels(volume.superpixels, graph.labels, graph.labels[tree.cut(0.
 
 def save(figure, name):
     """Write a figure."""
-    file = folder / f"seeing-{name}.png"
-    figure.savefig(file, dpi=80)
-    shrink(file)
-
-
-def shrink(file):
-    """Make a picture small: 256 colours are enough."""
-    Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    drawing.save(figure, folder / f"seeing-{name}.png", 256)
 
 
 save(overlay(volume.image, segments, colours=colours), "overlay")
@@ -56,4 +49,4 @@ with TemporaryDirectory() as place:
         address,
     ]
     subprocess.run([shutil.which("chromium"), *flags, *options], check=True, capture_output=True)
-    shrink(file)
+    drawing.shrink(file, 256)
